@@ -1,0 +1,22 @@
+"""What every test gets: asyncio under anyio, and a failure for a task left running."""
+
+import asyncio
+
+import pytest
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def fail_on_tasks_left_running(request):
+    """A test that leaves a task behind fails: structured concurrency is the house's rule."""
+    yield
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    left = [t for t in asyncio.all_tasks(loop) if not t.done() and t is not asyncio.current_task()]
+    assert not left, f"tasks left running: {left}"
