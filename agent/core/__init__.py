@@ -1,0 +1,1 @@
+"""Nouns, quality and pure folds. No await, no I/O."""

@@ -1,0 +1,86 @@
+"""Modbus addresses as people write them, as PDU offsets.
+
+input:30   holding:0x1F   coil:1   discrete:4     table and PDU offset, decimal or hexadecimal, from 0
+30031   400001                                    Modicon: first digit is the table, the rest counts from 1
+2/input:30                                        the same on unit 2 of the endpoint
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Table(IntEnum):
+    """The four tables of Modbus; the number is the function code that reads it."""
+
+    COIL = 1
+    DISCRETE = 2
+    HOLDING = 3
+    INPUT = 4
+
+    @property
+    def word(self) -> str:
+        """The table as people write it."""
+        return self.name.lower()
+
+    @property
+    def bits(self) -> bool:
+        """Whether the table holds single bits (else registers of 16)."""
+        return self in (Table.COIL, Table.DISCRETE)
+
+    @property
+    def writable(self) -> bool:
+        """Whether the protocol can write it."""
+        return self in (Table.COIL, Table.HOLDING)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """Unit (None: the endpoint's own), table and PDU offset 0..65535."""
+
+    unit: int | None
+    table: Table
+    offset: int
+
+    def __str__(self) -> str:
+        """The address as `table:offset` with the PDU offset, unit first where one was given."""
+        unit = "" if self.unit is None else f"{self.unit}/"
+        return f"{unit}{self.table.word}:{self.offset}"
+
+
+EXPECTED = (
+    "expected table:offset such as input:30, holding:0x1F, coil:1, discrete:4, or Modicon such as 30031 or 400001"
+)
+FORM = re.compile(
+    r"(?:(?P<unit>\d{1,3})/)?(?:(?P<table>[a-z]+):(?P<offset>0[xX][0-9a-fA-F]+|\d+)|(?P<modicon>\d{5,6}))"
+)
+MODICON = {"0": Table.COIL, "1": Table.DISCRETE, "3": Table.INPUT, "4": Table.HOLDING}
+
+
+def parse(text: str) -> Address:
+    """The address that a text names. ValueError says what is wrong and what was expected."""
+    match = FORM.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"address {text!r} is not understood, {EXPECTED}")
+    unit = None if match["unit"] is None else int(match["unit"])
+    if unit is not None and unit > 255:
+        raise ValueError(f"address {text!r}: unit {unit} does not exist, expected 0 to 255")
+    table, offset = _modicon(text, match["modicon"]) if match["modicon"] else _offset(text, match)
+    if not 0 <= offset <= 0xFFFF:
+        raise ValueError(f"address {text!r}: PDU offset {offset} does not exist, expected 0 to 65535")
+    return Address(unit, table, offset)
+
+
+def _offset(text: str, match: re.Match[str]) -> tuple[Table, int]:
+    tables = {t.word: t for t in Table}
+    if match["table"] not in tables:
+        raise ValueError(f"address {text!r}: no table {match['table']!r}, expected one of {', '.join(tables)}")
+    return tables[match["table"]], int(match["offset"], 16 if match["offset"][:2].lower() == "0x" else 10)
+
+
+def _modicon(text: str, digits: str) -> tuple[Table, int]:
+    if digits[0] not in MODICON:
+        raise ValueError(f"address {text!r}: a Modicon address begins with 0, 1, 3 or 4, not {digits[0]}")
+    return MODICON[digits[0]], int(digits[1:]) - 1

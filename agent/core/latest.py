@@ -1,0 +1,106 @@
+"""The newest sample of each tag, and the fold of a cycle's batches into a Frame.
+
+A sample that arrives later is newer: a source sends each value in order, and a mark of our own (BadNoCommunication)
+must give way to the value that comes back, whose own stamp may be older than the mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from agent.core import quality
+from agent.core.nouns import F8, I8, U4, Batch, Frame, Names, Tick
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Latest:
+    """Columns over n tags: value f8[n], status u4[n], t_ns, source_ns, confirmed_ns i8[n]; texts by row.
+
+    `confirmed_ns` is when the source last vouched for the value: an unchanged value that is read again is not stale.
+    """
+
+    value: F8
+    status: U4
+    t_ns: I8
+    source_ns: I8
+    confirmed_ns: I8
+    texts: Mapping[int, str] = field(default_factory=dict)
+
+
+def nothing_yet(n: int) -> Latest:
+    """Before the first sample of n tags."""
+    zeros = np.zeros(n, np.int64)
+    waiting = np.full(n, quality.BAD_WAITING_FOR_INITIAL_DATA, np.uint32)
+    return Latest(np.full(n, np.nan), waiting, zeros, zeros.copy(), zeros.copy())
+
+
+def fold(latest: Latest, batches: tuple[Batch, ...], before_ns: int) -> Latest:
+    """Latest with the batches taken in, in order of arrival. `before_ns` is the time of the tick before this one.
+
+    A sample whose stamp is older than that tick was still confirmed after it.
+    """
+    if not batches:
+        return latest
+    texts = dict(latest.texts)
+    new = Latest(
+        value=latest.value.copy(),
+        status=latest.status.copy(),
+        t_ns=latest.t_ns.copy(),
+        source_ns=latest.source_ns.copy(),
+        confirmed_ns=latest.confirmed_ns.copy(),
+        texts=texts,
+    )
+    for batch in batches:
+        new.value[batch.tag] = batch.value
+        new.status[batch.tag] = batch.status
+        new.t_ns[batch.tag] = batch.t_ns
+        new.source_ns[batch.tag] = batch.source_ns
+        vouched = ~quality.bad_mask(batch.status)
+        new.confirmed_ns[batch.tag[vouched]] = np.maximum(batch.t_ns[vouched], before_ns)
+        texts.update({int(batch.tag[row]): text for row, text in batch.texts})
+    return new
+
+
+def frame(latest: Latest, tick: Tick, names: Names, stale_ns: I8, before_ns: int) -> Frame:
+    """What the models see of this tick. A value nobody vouched for within `stale_ns` (i8[n]) is BadNoCommunication."""
+    age_ns = tick.now_ns - latest.confirmed_ns
+    usable = ~quality.bad_mask(latest.status)
+    stale = usable & (age_ns > stale_ns)
+    status = np.where(stale, np.uint32(quality.BAD_NO_COMMUNICATION), latest.status).astype(np.uint32)
+    value = np.where(quality.bad_mask(status), np.nan, latest.value)
+    mean, low, high, count = statistics(tick.batches, len(names))
+    return Frame(
+        names=names,
+        t_ns=tick.now_ns,
+        dt_ns=tick.now_ns - before_ns if before_ns else 0,
+        value=value,
+        status=status,
+        age_ns=age_ns,
+        source_ns=latest.source_ns,
+        mean=mean,
+        min=low,
+        max=high,
+        count=count,
+        texts={row: text for row, text in latest.texts.items() if not quality.is_bad(int(status[row]))},
+        batches=tick.batches,
+    )
+
+
+def statistics(batches: tuple[Batch, ...], n: int) -> tuple[F8, F8, F8, np.ndarray[tuple[int], np.dtype[np.int32]]]:
+    """mean, min, max f8[n] (NaN without samples) and count i4[n] of the samples that are not Bad and finite."""
+    low, high = np.full(n, np.inf), np.full(n, -np.inf)
+    total, count = np.zeros(n), np.zeros(n, np.int32)
+    for batch in batches:
+        use = ~quality.bad_mask(batch.status) & np.isfinite(batch.value)
+        tag, value = batch.tag[use], batch.value[use]
+        np.add.at(total, tag, value)
+        np.add.at(count, tag, 1)
+        np.minimum.at(low, tag, value)
+        np.maximum.at(high, tag, value)
+    none = count == 0
+    low[none] = high[none] = np.nan
+    mean = np.divide(total, count, out=np.full(n, np.nan), where=~none)
+    return mean, low, high, count

@@ -1,0 +1,384 @@
+"""The nouns every part of the house shares: what is read, what is published, what one cycle is given and gives.
+
+All are values: frozen, compared by content where they hold no arrays, and sent as they are by `core.wire`.
+Time is nanoseconds of the monotonic boot clock (`*_ns`) unless a name says `wall`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+F8 = npt.NDArray[np.float64]
+I8 = npt.NDArray[np.int64]
+I4 = npt.NDArray[np.int32]
+U4 = npt.NDArray[np.uint32]
+
+EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+class Mode(IntEnum):
+    """What an asset is doing. Models and limits say for which modes they hold."""
+
+    OFF = 0
+    STARTING = 1
+    RUNNING = 2
+    IDLE = 3
+    STOPPING = 4
+    CLEANING = 5
+    MAINTENANCE = 6
+    FAULT = 7
+    UNKNOWN = 8
+
+    @property
+    def word(self) -> str:
+        """The mode as configuration and people write it."""
+        return self.name.lower()
+
+
+class Kind(StrEnum):
+    """What sort of value a point carries."""
+
+    NUMBER = "number"
+    ENUMERATION = "enumeration"
+    TEXT = "text"
+    ARRAY = "array"
+
+
+class Role(StrEnum):
+    """What a point is to its asset."""
+
+    MEASURED = "measured"
+    EXPECTED = "expected"
+    RESIDUAL = "residual"
+    SPREAD = "spread"
+    VIRTUAL = "virtual"
+    DEVIATION = "deviation"
+    SCORE = "score"
+    LIMIT = "limit"
+    CONTRIBUTION = "contribution"
+    HEALTH = "health"
+    MODE = "mode"
+    CONTEXT = "context"
+    STATUS = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Where a value is read. `id` is `asset/group/name`; `address` is in the words of its driver."""
+
+    id: str
+    address: str
+    type: str = "float64"
+    order: str = "ABCD"
+    scan_s: float = 1.0
+    scale: float = 1.0
+    offset: float = 0.0
+    eu_lo: float = float("nan")
+    eu_hi: float = float("nan")
+    unit: str = ""
+    invalid: float | None = None
+    deadband: float = 0.0
+    enum: Mapping[int, str] = field(default_factory=dict)
+    writable: bool = False
+    description: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """Text tags travel beside the vectors; an enumeration is a number with words."""
+        if self.type.startswith("string"):
+            return Kind.TEXT
+        return Kind.ENUMERATION if self.enum else Kind.NUMBER
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What is published. `of` is the id of the point it belongs to (the measured value of a residual, say)."""
+
+    id: str
+    role: Role
+    of: str | None = None
+    kind: Kind = Kind.NUMBER
+    unit: str = ""
+    eu_lo: float = float("nan")
+    eu_hi: float = float("nan")
+    enum: Mapping[int, str] = field(default_factory=dict)
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The slice of the Catalogue that belongs to one asset."""
+
+    asset: str
+    start: int
+    stop: int
+    title: str = ""
+    asset_class: str = ""
+    path: tuple[str, ...] = ()
+    period_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All points of the gateway in a fixed order, those of one asset side by side. `epoch` grows at each reload."""
+
+    gateway: str
+    epoch: int
+    points: tuple[Point, ...]
+    parts: tuple[Part, ...]
+
+    def part(self, asset: str) -> Part:
+        """The slice of one asset; KeyError names an asset that is not here."""
+        for part in self.parts:
+            if part.asset == asset:
+                return part
+        raise KeyError(asset)
+
+    def of(self, asset: str) -> tuple[Point, ...]:
+        """The points of one asset in order."""
+        part = self.part(asset)
+        return self.points[part.start : part.stop]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Samples as columns, all of length k. From a driver `tag` indexes the source's tag list, in a Tick the asset's.
+
+    tag i4[k]; value f8[k] (NaN for text and where there is none); status u4[k]; t_ns i8[k] (our axis);
+    source_ns i8[k] (the source's own stamp, UTC, verbatim; 0 where it gives none); texts: (row, text).
+    """
+
+    source: str
+    tag: I4
+    value: F8
+    status: U4
+    t_ns: I8
+    source_ns: I8
+    texts: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Something asked from outside: `do` is ack, shelve, unshelve, close, write ..."""
+
+    id: str
+    do: str
+    target: str
+    user: str
+    args: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a Request, in words a person can use."""
+
+    id: str
+    ok: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A Request that the gate let through to an asset."""
+
+    id: str
+    do: str
+    target: str
+    user: str
+    args: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One value for a driver: index into the source's tag list."""
+
+    id: str
+    tag: int
+    value: float
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tick:
+    """All that one cycle of one asset is given. `last` marks the final tick before a stop."""
+
+    asset: str
+    epoch: int
+    seq: int
+    now_ns: int
+    batches: tuple[Batch, ...] = ()
+    commands: tuple[Command, ...] = ()
+    last: bool = False
+
+
+class Names(tuple[str, ...]):
+    """Tag or point names of one asset in order, with fast look-up of rows. Relative: `group/name`."""
+
+    @cached_property
+    def at(self) -> Mapping[str, int]:
+        """Row of each name."""
+        return {name: row for row, name in enumerate(self)}
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, ...], npt.NDArray[np.intp]]:
+        return {}
+
+    def rows(self, names: tuple[str, ...]) -> npt.NDArray[np.intp]:
+        """Row of each name: intp[len(names)]; KeyError lists all that are missing."""
+        if names not in self._found:
+            missing = [n for n in names if n not in self.at]
+            if missing:
+                raise KeyError(f"no tag {', '.join(missing)}")
+            self._found[names] = np.array([self.at[n] for n in names], np.intp)
+        return self._found[names]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """The newest state of each tag, and what came since the last tick. Columns over `names` (n tags).
+
+    value f8[n] (NaN where none); status u4[n]; age_ns i8[n] since the source confirmed it; source_ns i8[n];
+    mean, min, max f8[n] and count i4[n] of the usable samples since the last tick; texts by tag row.
+    """
+
+    names: Names
+    t_ns: int
+    dt_ns: int
+    value: F8
+    status: U4
+    age_ns: I8
+    source_ns: I8
+    mean: F8
+    min: F8
+    max: F8
+    count: I4
+    texts: Mapping[int, str]
+    batches: tuple[Batch, ...]
+    mode: Mode = Mode.UNKNOWN
+    mode_age_ns: int = 0
+    context: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Values:
+    """What a model gives in one step, in the order of its `points`: value f8[k], status u4[k]."""
+
+    value: F8
+    status: U4
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """The whole state of one alarm or alert (ISA-18.2, OPC 10000-9). `point` is what it watches."""
+
+    id: str
+    asset: str
+    point: str
+    kind: str
+    category: str
+    priority: str = ""
+    active: bool = False
+    acknowledged: bool = True
+    since_ns: int = 0
+    value: float = float("nan")
+    limit: float = float("nan")
+    worst: float = float("nan")
+    count: int = 0
+    shelved_until_ns: int = 0
+    shelve_reason: str = ""
+    message: str = ""
+    blamed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Alerts of one asset joined: one is open at a time. `cause` is a label for training once a person closes it."""
+
+    id: str
+    asset: str
+    opened_ns: int
+    conditions: tuple[str, ...]
+    blamed: str
+    closed_ns: int = 0
+    cause: str = ""
+    closed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A change of a condition, a case, a mode or an audit entry; it carries the state after it."""
+
+    id: str
+    asset: str
+    t_ns: int
+    change: str
+    text: str
+    user: str = ""
+    condition: Condition | None = None
+    case: Case | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Summary:
+    """One closed window of one asset. Columns over `names`: min, mean, max, last, std f8[n]; good f8[n] share of time.
+
+    mean, std and good are weighted by time at the resolution of a cycle; `score_max` is NaN without a detector.
+    """
+
+    asset: str
+    start_ns: int
+    end_ns: int
+    mode: Mode
+    context: Mapping[str, str]
+    closed_by: str
+    names: tuple[str, ...]
+    min: F8
+    mean: F8
+    max: F8
+    last: F8
+    std: F8
+    good: F8
+    score_max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something of ours that failed and what was done about it."""
+
+    component: str
+    t_ns: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """All that one cycle gives, over the asset's part of the Catalogue (m points).
+
+    value f8[m]; status u4[m]; time_ns i8[m] (of the sample, our axis); source_ns i8[m] (0 where none);
+    texts by row; all conditions; events, closed summaries and faults of this cycle only.
+    """
+
+    asset: str
+    epoch: int
+    seq: int
+    t_ns: int
+    value: F8
+    status: U4
+    time_ns: I8
+    source_ns: I8
+    texts: Mapping[int, str]
+    mode: Mode
+    context: Mapping[str, str]
+    conditions: tuple[Condition, ...]
+    case: Case | None
+    events: tuple[Event, ...]
+    summaries: tuple[Summary, ...]
+    faults: tuple[Fault, ...]
+    last: bool = False

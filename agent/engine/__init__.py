@@ -1,0 +1,1 @@
+"""The engine: one pure function over ticks. Read `step.py` first."""

@@ -1,0 +1,95 @@
+"""What the engine is told about one asset: its tags and points, how its mode is found, its rules and its models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from agent.core.conditions import Rule
+from agent.core.nouns import Frame, Mode, Names, Point, Tag, Values
+
+
+class ModelKind(Protocol):
+    """A module (or object) that is a kind of model. `State` is a dataclass that `core.wire` can send."""
+
+    @property
+    def State(self) -> type[Any]:  # noqa: N802
+        """The type of this kind's state."""
+
+    def load(self, content: bytes) -> Any:
+        """Parameters from a model file; ValueError says what is wrong with it."""
+
+    def points(self, params: Any) -> tuple[Point, ...]:
+        """What it gives, with ids relative to the asset (`lower/level.expected`)."""
+
+    def init(self, params: Any) -> Any:
+        """The state before the first frame."""
+
+    def step(
+        self, params: Any, state: Any, frame: Frame, so_far: Mapping[str, tuple[float, int]]
+    ) -> tuple[Any, Values]:
+        """One cycle: pure. `so_far` holds what earlier models gave in this cycle: (value, status) by relative id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model of an asset. Its points follow `first` in the asset's points."""
+
+    name: str
+    kind: ModelKind
+    params: Any
+    sha256: str
+    points: tuple[Point, ...]
+    first: int
+    modes: frozenset[Mode] = frozenset({Mode.RUNNING})
+    settle_s: float = 0.0
+    every: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModeRule:
+    """A declared rule: the asset is in `mode` while the tag is within [at_least, at_most], for at least `for_s`."""
+
+    mode: Mode
+    tag: str
+    at_least: float = float("-inf")
+    at_most: float = float("inf")
+    for_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Modes:
+    """How the mode is found: a PLC enumeration (`tag`, `words`), else the first rule that holds, else `otherwise`.
+
+    Where the tag is Bad the last mode is held for `hold_s`, then it is unknown: one missed poll resets no model.
+    """
+
+    tag: str | None = None
+    words: Mapping[int, Mode] = field(default_factory=dict)
+    rules: tuple[ModeRule, ...] = ()
+    otherwise: Mode = Mode.UNKNOWN
+    hold_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """All that is fixed about an asset. `points` (m, ids absolute) are: one measured per tag in order, then
+    `<id>/state/mode`, then the points of each model in turn."""
+
+    id: str
+    epoch: int
+    period_s: float
+    tags: tuple[Tag, ...]
+    names: Names
+    points: tuple[Point, ...]
+    modes: Modes
+    context: Mapping[str, str] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    models: tuple[Model, ...] = ()
+    summary_s: float = 60.0
+    stale_s: tuple[float, ...] = ()
+
+    def relative(self, point_id: str) -> str:
+        """A point's id without the asset."""
+        return point_id.removeprefix(self.id + "/")

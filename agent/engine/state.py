@@ -1,0 +1,196 @@
+"""The engine's state of one asset: a value that goes in and comes out of each step, and its checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from agent.core import conditions, latest, quality, window, wire
+from agent.core.latest import Latest
+from agent.core.nouns import F8, U4, Case, Condition, Mode
+from agent.core.window import Window
+from agent.engine.asset import Asset, Model
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModeState:
+    """The mode, since when, when it was last known, and since when each declared rule has held (0: does not)."""
+
+    mode: Mode = Mode.UNKNOWN
+    since_ns: int = 0
+    known_ns: int = 0
+    holding_ns: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelState:
+    """One model's own state, since when it is inside its modes (-1: outside), and its last values."""
+
+    state: Any
+    entered_ns: int
+    value: F8
+    status: U4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """All that one asset carries from tick to tick. `pending_ns` and `conditions` follow the asset's rules."""
+
+    seq: int
+    t_ns: int
+    latest: Latest
+    mode: ModeState
+    conditions: tuple[Condition, ...]
+    pending_ns: tuple[int, ...]
+    case: Case | None
+    window: Window
+    models: tuple[ModelState, ...]
+
+
+def initial(asset: Asset) -> State:
+    """The state before the first tick ever."""
+    n = len(asset.tags)
+    return State(
+        seq=0,
+        t_ns=0,
+        latest=latest.nothing_yet(n),
+        mode=ModeState(holding_ns=(0,) * len(asset.modes.rules)),
+        conditions=tuple(conditions.initial(rule, asset.id) for rule in asset.rules),
+        pending_ns=(0,) * len(asset.rules),
+        case=None,
+        window=window.opened(n, 0, Mode.UNKNOWN, {}),
+        models=tuple(outside(model, quality.NOT_APPLICABLE) for model in asset.models),
+    )
+
+
+def outside(model: Model, why: int, state: Any = None) -> ModelState:
+    """A model that gives nothing, for the reason `why`."""
+    k = len(model.points)
+    kept = model.kind.init(model.params) if state is None else state
+    return ModelState(kept, -1, np.full(k, np.nan), np.full(k, why, np.uint32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    sha256: str
+    entered_ns: int
+    value: F8
+    status: U4
+    state: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Frozen:
+    tags: tuple[str, ...]
+    seq: int
+    t_ns: int
+    latest: Latest
+    mode: ModeState
+    conditions: tuple[Condition, ...]
+    pending_ns: tuple[int, ...]
+    case: Case | None
+    window: Window
+    models: Mapping[str, _Part]
+
+
+def freeze(asset: Asset, state: State) -> bytes:
+    """A checkpoint: the state with the hashes of the models it belongs to."""
+    parts = {
+        model.name: _Part(
+            model.sha256,
+            kept.entered_ns,
+            kept.value,
+            kept.status,
+            np.frombuffer(wire.encode(kept.state), np.uint8),
+        )
+        for model, kept in zip(asset.models, state.models, strict=True)
+    }
+    frozen = _Frozen(
+        tuple(asset.names),
+        state.seq,
+        state.t_ns,
+        state.latest,
+        state.mode,
+        state.conditions,
+        state.pending_ns,
+        state.case,
+        state.window,
+        parts,
+    )
+    return wire.encode(frozen)
+
+
+def thaw(asset: Asset, checkpoint: bytes) -> State:
+    """The state of a checkpoint, as far as it still fits the asset: other tags, rules or models start anew.
+
+    WireError where the bytes are not a checkpoint.
+    """
+    frozen = wire.decode(_Frozen, checkpoint)
+    fresh = initial(asset)
+    state = replace(fresh, seq=frozen.seq, case=frozen.case, conditions=kept_conditions(asset, frozen.conditions))
+    if frozen.tags != tuple(asset.names):
+        return state
+    mode = frozen.mode if len(frozen.mode.holding_ns) == len(asset.modes.rules) else fresh.mode
+    models = tuple(_thawed(model, frozen.models.get(model.name)) for model in asset.models)
+    waiting = {c.id: ns for c, ns in zip(frozen.conditions, frozen.pending_ns, strict=True)}
+    pending_ns = tuple(waiting.get(c.id, 0) for c in state.conditions)
+    return replace(
+        state,
+        t_ns=frozen.t_ns,
+        latest=frozen.latest,
+        mode=mode,
+        pending_ns=pending_ns,
+        window=frozen.window,
+        models=models,
+    )
+
+
+def _thawed(model: Model, part: _Part | None) -> ModelState:
+    if part is None or part.sha256 != model.sha256 or len(part.value) != len(model.points):
+        return outside(model, quality.NOT_APPLICABLE)
+    own = wire.decode(model.kind.State, part.state.tobytes())
+    return ModelState(own, part.entered_ns, part.value, part.status)
+
+
+def kept_conditions(asset: Asset, known: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    """The conditions of the asset's rules, those known before carried on with the rule's present words."""
+    by_id = {c.id: c for c in known}
+    kept = []
+    for rule in asset.rules:
+        new = conditions.initial(rule, asset.id)
+        old = by_id.get(new.id)
+        kept.append(
+            new
+            if old is None
+            else replace(old, priority=new.priority, category=new.category, message=new.message, kind=new.kind)
+        )
+    return tuple(kept)
+
+
+def rebased(asset: Asset, state: State, by_ns: int) -> State:
+    """The state carried to another boot's time axis: conditions and the case move, all else starts anew."""
+    known = tuple(moved(c, by_ns) for c in state.conditions)
+    case = moved_case(state.case, by_ns) if state.case else None
+    return replace(initial(asset), seq=state.seq, conditions=known, case=case)
+
+
+def moved(condition: Condition, by_ns: int) -> Condition:
+    """A condition with its times on another axis."""
+    return replace(
+        condition,
+        since_ns=_moved(condition.since_ns, by_ns),
+        shelved_until_ns=_moved(condition.shelved_until_ns, by_ns),
+    )
+
+
+def moved_case(case: Case, by_ns: int) -> Case:
+    """A case with its times on another axis."""
+    return replace(case, opened_ns=_moved(case.opened_ns, by_ns), closed_ns=_moved(case.closed_ns, by_ns))
+
+
+def _moved(t_ns: int, by_ns: int) -> int:
+    return t_ns + by_ns if t_ns else 0

@@ -1,0 +1,154 @@
+"""One cycle of one asset: a Tick goes in, a Snapshot comes out. Pure: no clock, no I/O, the same bits every time.
+
+batches -> latest -> frame -> mode, context -> models -> conditions, case -> window -> snapshot
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+
+import numpy as np
+
+from agent.core import latest, quality, window
+from agent.core.nouns import Case, Condition, Event, Fault, Frame, Mode, Snapshot, Summary, Tick
+from agent.core.window import Window
+from agent.engine import alarms, cases, models, modes
+from agent.engine.alarms import Say
+from agent.engine.asset import Asset
+from agent.engine.state import ModelState, State
+
+
+def step(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
+    """The state after the tick and what is published of it."""
+    if tick.last:
+        return _last(asset, state, tick)
+    say = _reporter(asset.id, tick)
+    frame, newest = _frame(asset, state, tick)
+    mode = modes.step(asset.modes, state.mode, frame)
+    frame = modes.placed(frame, mode, modes.context(asset, frame))
+    model_states, so_far, faults = models.step(asset, state.models, frame, tick.seq)
+    known, case, spoken = _obey(state, tick, say)
+    events = _mode_event(state.mode.mode, frame, say)
+    conditions, pending, raised = alarms.step(asset, replace(state, conditions=known), frame, so_far, say)
+    case, joined = cases.step(asset.id, case, conditions, raised, tick.now_ns, say)
+    summaries, open_window = _fold(asset, state, frame, _score(asset, model_states))
+    events += spoken + raised + joined
+    after = State(tick.seq, tick.now_ns, newest, mode, conditions, pending, case, open_window, model_states)
+    return after, _snapshot(asset, after, tick, frame, tuple(events), summaries, faults)
+
+
+def _reporter(asset: str, tick: Tick) -> Say:
+    number = count(1)
+
+    def say(
+        change: str, text: str, *, user: str = "", condition: Condition | None = None, case: Case | None = None
+    ) -> Event:
+        event_id = f"{asset}-{tick.seq:x}-{next(number)}"
+        return Event(event_id, asset, tick.now_ns, change, text, user, condition, case)
+
+    return say
+
+
+def _frame(asset: Asset, state: State, tick: Tick) -> tuple[Frame, latest.Latest]:
+    newest = latest.fold(state.latest, tick.batches, state.t_ns)
+    stale_ns = (np.asarray(asset.stale_s, np.float64) * 1e9).astype(np.int64)
+    return latest.frame(newest, tick, asset.names, stale_ns, state.t_ns), newest
+
+
+def _mode_event(before: Mode, frame: Frame, say: Say) -> list[Event]:
+    return [] if before == frame.mode else [say("mode", f"{before.word} -> {frame.mode.word}")]
+
+
+def _obey(state: State, tick: Tick, say: Say) -> tuple[tuple[Condition, ...], Case | None, list[Event]]:
+    conditions, case, events = state.conditions, state.case, []
+    for command in tick.commands:
+        if command.do == "close":
+            case, said = cases.close(case, command, tick.now_ns, say)
+        elif command.do in ("ack", "shelve", "unshelve"):
+            conditions, said = alarms.obey(conditions, command, tick.now_ns, say)
+        else:
+            said = [say("refused", f"{command.do}: not a command for an asset", user=command.user)]
+        events += said
+    return conditions, case, events
+
+
+def _score(asset: Asset, states: tuple[ModelState, ...]) -> float:
+    """The largest Good score of this cycle, NaN for none."""
+    scores = [
+        float(value)
+        for model, state in zip(asset.models, states, strict=True)
+        for point, value, status in zip(model.points, state.value, state.status, strict=True)
+        if point.role == "score" and quality.is_good(int(status))
+    ]
+    return max(scores, default=float("nan"))
+
+
+def _fold(asset: Asset, state: State, frame: Frame, score: float) -> tuple[tuple[Summary, ...], Window]:
+    """Closed windows and the open one. A change of mode or context closes before this cycle, the clock after it."""
+    n, length_ns, current = len(asset.tags), int(asset.summary_s * 1e9), state.window
+    summaries = []
+    if current.start_ns == 0 or current.mode != frame.mode or current.context != frame.context:
+        if current.total_s > 0:
+            by = "mode" if current.mode != frame.mode else "context"
+            summaries.append(window.closed(current, asset.id, asset.names, state.t_ns, by))
+        current = window.opened(n, frame.t_ns - frame.dt_ns, frame.mode, frame.context)
+    current = window.fold(current, frame, score)
+    if current.start_ns // length_ns != frame.t_ns // length_ns and current.total_s > 0:
+        summaries.append(window.closed(current, asset.id, asset.names, frame.t_ns, "window"))
+        current = window.opened(n, frame.t_ns, frame.mode, frame.context)
+    return tuple(summaries), current
+
+
+def _last(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
+    """The tick before a stop: everything says BadShutdown, nothing is an event, nothing enters a summary."""
+    frame, _ = _frame(asset, state, replace(tick, batches=()))
+    down = np.full(len(asset.tags), quality.BAD_SHUTDOWN, np.uint32)
+    frame = replace(frame, status=down, value=np.full(len(down), np.nan), texts={})
+    frame = modes.placed(frame, replace(state.mode, mode=Mode.UNKNOWN), {})
+    summaries: tuple[Summary, ...] = ()
+    if state.window.total_s > 0:
+        summaries = (window.closed(state.window, asset.id, asset.names, state.t_ns, "shutdown"),)
+    empty = window.opened(len(down), 0, state.mode.mode, state.window.context)
+    after = replace(state, seq=tick.seq, window=empty)
+    shown = replace(after, models=models.silenced(state.models, quality.BAD_SHUTDOWN))
+    return after, _snapshot(asset, shown, tick, frame, (), summaries, ())
+
+
+def _snapshot(
+    asset: Asset,
+    state: State,
+    tick: Tick,
+    frame: Frame,
+    events: tuple[Event, ...],
+    summaries: tuple[Summary, ...],
+    faults: tuple[Fault, ...],
+) -> Snapshot:
+    n, m = len(asset.tags), len(asset.points)
+    value, status = np.full(m, np.nan), np.zeros(m, np.uint32)
+    time_ns, source_ns = np.full(m, tick.now_ns, np.int64), np.zeros(m, np.int64)
+    value[:n], status[:n] = frame.value, frame.status
+    time_ns[:n], source_ns[:n] = state.latest.t_ns, state.latest.source_ns
+    value[n] = float(frame.mode)
+    for model, given in zip(asset.models, state.models, strict=True):
+        rows = slice(model.first, model.first + len(model.points))
+        value[rows], status[rows] = given.value, given.status
+    return Snapshot(
+        asset=asset.id,
+        epoch=tick.epoch,
+        seq=tick.seq,
+        t_ns=tick.now_ns,
+        value=value,
+        status=status,
+        time_ns=time_ns,
+        source_ns=source_ns,
+        texts=frame.texts,
+        mode=frame.mode,
+        context=frame.context,
+        conditions=state.conditions,
+        case=state.case,
+        events=events,
+        summaries=summaries,
+        faults=faults,
+        last=tick.last,
+    )
