@@ -1,0 +1,1 @@
+"""The one narrow way back from outside to an asset or a machine."""

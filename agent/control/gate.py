@@ -1,0 +1,64 @@
+"""Lets Requests through, or says why not: authorises, audits, routes. Nothing else connects a sink to a machine.
+
+Writing to a plant is off: no configuration of this version can allow it, so every write is refused and audited.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+from agent.core.nouns import Answer, Command, Event, Request, Snapshot
+from agent.runtime import clock
+from agent.runtime.inbox import Inbox
+
+log = logging.getLogger(__name__)
+
+COMMANDS = ("ack", "shelve", "unshelve", "close")
+
+
+class Gate:
+    """Knows the inboxes of the assets, their newest snapshots, and where audit entries go."""
+
+    def __init__(
+        self, inboxes: Mapping[str, Inbox], newest: Mapping[str, Snapshot], audit: Callable[[Event], None]
+    ) -> None:
+        """Route to `inboxes`; targets are looked up in `newest`; each decision is told to `audit`."""
+        self._inboxes = inboxes
+        self._newest = newest
+        self._audit = audit
+        self._count = 0
+
+    async def ask(self, request: Request) -> Answer:
+        """Decide, audit, route; the answer says what became of it."""
+        why_not, asset = self._decide(request)
+        self._write_down(request, asset, why_not)
+        if why_not:
+            return Answer(request.id, False, why_not)
+        command = Command(request.id, request.do, request.target, request.user, request.args)
+        self._inboxes[asset].command(command)
+        return Answer(request.id, True, f"{request.do} {request.target}: passed to {asset}")
+
+    def _decide(self, request: Request) -> tuple[str, str]:
+        """(why not, asset)."""
+        if not request.user:
+            return "who asks is not known", ""
+        if request.do == "write":
+            return "writing is off: the configuration allows no tag to be written", ""
+        if request.do not in COMMANDS:
+            return f"{request.do!r} is not known, expected one of {', '.join(COMMANDS)}", ""
+        for asset, snapshot in self._newest.items():
+            known = {c.id for c in snapshot.conditions}
+            if request.do == "close":
+                known = {snapshot.case.id} if snapshot.case else set()
+            if request.target in known:
+                return "", asset
+        return f"no {'case' if request.do == 'close' else 'condition'} {request.target!r} here", ""
+
+    def _write_down(self, request: Request, asset: str, why_not: str) -> None:
+        self._count += 1
+        now_ns = clock.now_ns()
+        outcome = f"refused: {why_not}" if why_not else "allowed"
+        text = f"{request.do} {request.target} {dict(request.args) or ''}: {outcome}"
+        log.info("audit: %s asked %s", request.user, text)
+        self._audit(Event(f"audit-{now_ns:x}-{self._count}", asset, now_ns, "audit", text, request.user))

@@ -1,0 +1,27 @@
+"""What a sink is given: the newest, and the journal by cursor."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from agent.core.nouns import Catalogue, Snapshot
+from agent.runtime.hub import Hub
+from agent.runtime.journal import Cursor, Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Taps:
+    """Two taps on the way out; neither can slow what is upstream."""
+
+    gateway: str
+    hub: Hub
+    records: Journal
+
+    def latest(self) -> AsyncIterator[Catalogue | Snapshot]:
+        """The Catalogue, then the newest Snapshot of each asset, then each newer one; newest wins."""
+        return self.hub.latest()
+
+    def journal(self, name: str, classes: Sequence[str]) -> Cursor:
+        """Records of these classes from the first that destination `name` has not acknowledged."""
+        return self.records.cursor(name, classes)

@@ -1,0 +1,225 @@
+"""Supervision, routing, the hub and the watchdog, with no peer and no waiting longer than a blink."""
+
+import math
+import os
+import socket
+
+import anyio
+import numpy as np
+import pytest
+from engine_world import asset, batch, tick
+
+from agent.control.gate import Gate
+from agent.core import quality
+from agent.core.nouns import Batch, Catalogue, Part, Request
+from agent.engine import state as states
+from agent.engine.step import step
+from agent.runtime import meters, supervise, systemd
+from agent.runtime.cycle import Cycle, next_due_ns
+from agent.runtime.hub import Hub
+from agent.runtime.inbox import MAX_SAMPLES, Inbox, Intake, Route
+
+pytestmark = pytest.mark.anyio
+FAST = supervise.Backoff(0.001, 0.002)
+
+
+@pytest.fixture(autouse=True)
+def counters():
+    return meters.install(meters.Meters())
+
+
+async def test_an_io_error_is_retried_and_told_each_time(counters):
+    reasons, tries = [], []
+
+    async def run():
+        tries.append(1)
+        if len(tries) == 3:
+            await anyio.sleep_forever()
+        raise ConnectionRefusedError("nobody there")
+
+    with anyio.move_on_after(0.5):
+        await supervise.keep("plc", run, down=reasons.append, backoff=FAST, strict=True)
+    assert reasons == ["ConnectionRefusedError: nobody there"] * 2
+    assert counters.read("plc/failures") == 2
+
+
+async def test_a_group_of_io_errors_is_expected_a_mixed_one_is_a_bug(counters):
+    assert supervise.expected(ExceptionGroup("g", [OSError(), TimeoutError()]))
+    assert not supervise.expected(ExceptionGroup("g", [OSError(), ValueError()]))
+
+
+async def test_a_bug_is_counted_and_restarted_and_raised_when_strict(counters, caplog):
+    async def run():
+        raise ZeroDivisionError("ours")
+
+    with anyio.move_on_after(0.05):
+        await supervise.keep("plc", run, backoff=FAST)
+    assert counters.read("plc/bugs") >= 2
+    assert "ours" in caplog.text
+    with pytest.raises(ZeroDivisionError):
+        await supervise.keep("plc", run, backoff=FAST, strict=True)
+
+
+async def test_a_driver_that_ends_by_itself_is_down_and_comes_again():
+    reasons = []
+
+    async def run():
+        return
+
+    with anyio.move_on_after(0.05):
+        await supervise.keep("plc", run, down=reasons.append, backoff=FAST)
+    assert len(reasons) >= 2
+
+
+def samples(rows, values, status=quality.GOOD, texts=()):
+    n = len(rows)
+    zeros = np.zeros(n, np.int64)
+    return Batch("plc", np.array(rows, np.int32), np.array(values, float), np.full(n, status, np.uint32),
+                 zeros, zeros, texts)  # fmt: skip
+
+
+def test_batches_are_routed_by_row_to_each_asset_that_uses_the_tag(counters):
+    inboxes = {"a": Inbox("a"), "b": Inbox("b")}
+    routes = [Route("a", np.array([1, -1, 0], np.int32)), Route("b", np.array([-1, 5, -1], np.int32))]
+    intake = Intake("plc", 3, routes, inboxes)
+    intake.put(samples([0, 1, 2], [10, 11, math.nan], texts=((2, "x"),)))
+    (a,), _ = inboxes["a"].take()
+    (b,), _ = inboxes["b"].take()
+    assert (a.tag.tolist(), a.value[0], a.texts) == ([1, 0], 10, ((1, "x"),))
+    assert (b.tag.tolist(), b.value.tolist()) == ([5], [11])
+    assert inboxes["a"].take() == ((), ())
+    assert counters.read("plc/samples") == 3
+
+
+def test_a_source_is_up_with_a_good_value_and_down_when_its_driver_ends(counters):
+    inboxes = {"a": Inbox("a")}
+    intake = Intake("plc", 2, [Route("a", np.array([0, 1], np.int32))], inboxes)
+    assert counters.read("plc/connected") is None  # no event before anything was tried
+    intake.put(samples([0], [1.0]))
+    assert counters.read("plc/connected") == 1.0
+    intake.put(samples([1], [math.nan], quality.BAD_NODE_ID_UNKNOWN))
+    assert counters.read("plc/connected") == 1.0
+    intake.down("cut")
+    assert counters.read("plc/connected") == 0.0
+    marked = inboxes["a"].take()[0][-1]
+    assert (marked.status == quality.BAD_NO_COMMUNICATION).all()
+    assert marked.tag.tolist() == [0, 1]
+
+
+def test_an_inbox_nobody_empties_is_bounded_and_counts_what_it_drops(counters):
+    inbox = Inbox("a")
+    big = samples(range(50_000), np.zeros(50_000))
+    for _ in range(10):
+        inbox.put(big)
+    taken, _ = inbox.take()
+    assert sum(len(b.tag) for b in taken) <= MAX_SAMPLES
+    assert counters.read("a/dropped") == 10 * 50_000 - sum(len(b.tag) for b in taken)
+
+
+def catalogue(epoch=1):
+    built = asset()
+    return Catalogue("g", epoch, built.points, (Part("rig", 0, len(built.points)),))
+
+
+async def test_a_slow_reader_of_the_hub_gets_the_newest_and_never_delays():
+    built, hub = asset(), Hub(catalogue())
+    state, seen = states.initial(built), []
+
+    async def read():
+        async for noun in hub.latest():
+            seen.append(noun)
+            await anyio.sleep(0.01)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(read)
+        for t in range(1, 31):
+            state, snapshot = step(built, state, tick(t, batch(t, level=1.0, state=2)))
+            hub.publish(snapshot)
+            if t % 10 == 0:
+                await anyio.sleep(0.03)
+        hub.catalogue = catalogue(2)
+        hub.close()
+    assert isinstance(seen[0], Catalogue)
+    shots = [s for s in seen if not isinstance(s, Catalogue)]
+    assert shots[-1].seq == 300
+    assert len(shots) < 20
+    assert [s.seq for s in shots[:-1]] == sorted({s.seq for s in shots[:-1]})
+
+
+async def test_a_cycle_keeps_its_phase():
+    assert next_due_ns(10_250, 1000) == 11_200
+    assert next_due_ns(10_150, 1000) == 10_200
+    assert next_due_ns(10_200, 1000) == 11_200
+
+
+async def test_a_cycle_ticks_through_an_engine_and_ends_with_shutdown():
+    from dataclasses import replace
+
+    built, shots = replace(asset(), period_s=0.02), []
+    cycle = Cycle(built, states.initial(built), Inbox("rig"), lambda t, s: shots.append((t, s)))
+    with anyio.move_on_after(0.3):
+        await cycle.run()
+    cycle.end()
+    times = [t.now_ns for t, _ in shots[:-1]]
+    assert len(times) >= 5
+    assert all(abs((t - 4_000_000) % 20_000_000) < 10_000_000 for t in times)  # phase 0.2 of 20 ms
+    assert [t.seq for t, _ in shots] == list(range(1, len(shots) + 1))
+    assert shots[-1][1].last
+
+
+async def test_the_gate_passes_commands_refuses_writes_and_audits_both():
+    built = asset()
+    from engine_world import high
+
+    built = asset([high()])
+    _, shot = step(built, states.initial(built), tick(1, batch(1, level=11.0, state=2)))
+    inboxes, audit = {"rig": Inbox("rig")}, []
+    gate = Gate(inboxes, {"rig": shot}, audit.append)
+    assert (await gate.ask(Request("1", "ack", "rig/tank/level.high", "ann"))).ok
+    assert inboxes["rig"].take()[1][0].do == "ack"
+    answers = [
+        await gate.ask(Request("2", "write", "rig/tank/level", "ann")),
+        await gate.ask(Request("3", "dance", "rig", "ann")),
+        await gate.ask(Request("4", "ack", "rig/none", "ann")),
+        await gate.ask(Request("5", "ack", "rig/tank/level.high", "")),
+        await gate.ask(Request("6", "close", "case", "ann")),
+    ]
+    assert [a.ok for a in answers] == [False] * 5
+    assert "off" in answers[0].text
+    assert len(audit) == 6
+    assert inboxes["rig"].take() == ((), ())
+
+
+async def test_the_watchdog_is_fed_while_all_turn_and_not_when_one_is_stuck(tmp_path, monkeypatch, counters, caplog):
+    path = str(tmp_path / "notify.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(path)
+        listener.settimeout(1.0)
+        monkeypatch.setenv("NOTIFY_SOCKET", path)
+        monkeypatch.setenv("WATCHDOG_USEC", "60000")
+        monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+        assert systemd.notify("READY=1")
+        assert listener.recv(100) == b"READY=1"
+        counters.turn("cycle rig")
+        with anyio.move_on_after(0.05):
+            await systemd.feed_watchdog(stuck_s=10.0)
+        assert listener.recv(100) == b"WATCHDOG=1"
+        listener.setblocking(False)
+        while True:
+            try:
+                listener.recv(100)
+            except BlockingIOError:
+                break
+        await anyio.sleep(0.02)
+        with anyio.move_on_after(0.05):
+            await systemd.feed_watchdog(stuck_s=0.01)
+        with pytest.raises(BlockingIOError):
+            listener.recv(100)
+    assert "cycle rig" in caplog.text
+
+
+def test_without_systemd_nothing_is_sent(monkeypatch):
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    monkeypatch.delenv("WATCHDOG_USEC", raising=False)
+    assert not systemd.notify("READY=1")
+    assert systemd.watchdog_s() is None
