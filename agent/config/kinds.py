@@ -1,0 +1,63 @@
+"""The code behind a `type` in the configuration: `type: modbus` of a source is agent/drivers/modbus, and so on.
+
+There is no registry: a folder or file with the right names in it is a type.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+from agent.config.problems import hint
+
+# Started by the daemon itself: nobody writes them.
+OWN = ("self", "feed")
+DRIVER = ("Config", "run")
+MODEL = ("load", "points", "init", "step")
+
+
+class NoKind(LookupError):  # noqa: N818
+    """A type that is not there; the text lists those that are."""
+
+
+def driver(name: str) -> Any:
+    """The driver of a type: `Config`, `run`, perhaps `check`."""
+    return _kind("agent.drivers", name, DRIVER)
+
+
+def sink(name: str) -> Any:
+    """The sink of a type: `Config`, `run`."""
+    return _kind("agent.sinks", name, DRIVER)
+
+
+def model(name: str) -> Any:
+    """The kind of model of a type such as `twin.linear`: `load`, `points`, `init`, `step`."""
+    package, _, module = name.partition(".")
+    if package not in ("twin", "detect"):
+        raise NoKind(f"type is {name!r}{hint(name, _models())}")
+    try:
+        return _kind(f"agent.{package}", module, MODEL)
+    except NoKind as error:
+        raise NoKind(f"type is {name!r}{hint(name, _models())}") from error
+
+
+def _kind(package: str, name: str, needed: Sequence[str]) -> ModuleType:
+    if name.isidentifier() and importlib.util.find_spec(f"{package}.{name}") is not None:
+        module = importlib.import_module(f"{package}.{name}")
+        if all(hasattr(module, n) for n in needed):
+            return module
+    raise NoKind(f"type is {name!r}{hint(name, _all(package, needed))}")
+
+
+def _all(package: str, needed: Sequence[str]) -> list[str]:
+    found = pkgutil.iter_modules(importlib.import_module(package).__path__)
+    modules = {info.name: importlib.import_module(f"{package}.{info.name}") for info in found}
+    return sorted(n for n, module in modules.items() if n not in OWN and all(hasattr(module, x) for x in needed))
+
+
+def _models() -> list[str]:
+    return [f"{package}.{name}" for package in ("twin", "detect") for name in _all(f"agent.{package}", MODEL)]

@@ -1,0 +1,234 @@
+"""What the daemon is to run, made from a configuration without problems: pure, and the same for the same input.
+
+Each unit (a source, an asset, a sink) has a key, the hash of all that it is made from: a reload stops the units whose
+key is gone, starts those whose key is new, and leaves the rest alone (decision 10).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from agent.config import gateway, kinds
+from agent.config.consistency import FEED, GATEWAY, MODE, SELF
+from agent.config.load import Loaded, LoadedAsset, read_from
+from agent.config.model import Model as ConfigModel
+from agent.config.rules import modes_of, rules_of
+from agent.core.nouns import Catalogue, Kind, Mode, Names, Part, Point, Role, Tag
+from agent.engine.asset import Asset, Model, Modes
+from agent.runtime.inbox import Route
+
+
+@dataclass(frozen=True, slots=True)
+class SourceUnit:
+    """One source to run: module agent/drivers/<type>. A Batch of it indexes `tags`."""
+
+    id: str
+    type: str
+    config: ConfigModel
+    tags: tuple[Tag, ...]
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class SinkUnit:
+    """One sink to run: module agent/sinks/<type>."""
+
+    id: str
+    type: str
+    config: ConfigModel
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalPlan:
+    """Where the journal lies and how large it may become."""
+
+    path: Path
+    cap_bytes: int
+    flush_s: float
+    raw: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that is to run. The asset `gateway` and its source `self` come last, the sink `feed` first.
+
+    `asset_keys` by asset id leave the epoch out: an asset that did not change goes on over a reload. `routes` by
+    source id.
+    """
+
+    gateway: str
+    epoch: int
+    catalogue: Catalogue
+    assets: tuple[Asset, ...]
+    asset_keys: Mapping[str, str]
+    sources: tuple[SourceUnit, ...]
+    sinks: tuple[SinkUnit, ...]
+    routes: Mapping[str, tuple[Route, ...]]
+    state_dir: Path
+    journal: JournalPlan
+    feed_socket: Path
+
+
+def plan(loaded: Loaded, epoch: int = 1) -> Plan:
+    """The plan of a configuration."""
+    own = _gateway(loaded, epoch)
+    assets = (*(_asset(a, epoch) for a in loaded.assets), own)
+    sources = (*_sources(loaded), _self(own))
+    sinks = (_feed(loaded), *(SinkUnit(s.id, s.type, s.config, _key(s.id, s.type, s.config)) for s in loaded.sinks))
+    journal = loaded.journal
+    return Plan(
+        gateway=loaded.file.gateway.id,
+        epoch=epoch,
+        catalogue=_catalogue(loaded, assets, epoch),
+        assets=assets,
+        asset_keys={a.id: _asset_key(a) for a in assets},
+        sources=sources,
+        sinks=sinks,
+        routes={source.id: _routes(source.tags, assets) for source in sources},
+        state_dir=loaded.places.state_dir,
+        journal=JournalPlan(loaded.journal_path, int(journal.cap_mb * 1e6), journal.flush_s, journal.raw),
+        feed_socket=loaded.places.feed,
+    )
+
+
+def _sources(loaded: Loaded) -> tuple[SourceUnit, ...]:
+    tags = {s.id: tuple(a.tag(row) for a, row in read_from(loaded.assets, s.id)) for s in loaded.sources}
+    return tuple(
+        SourceUnit(s.id, s.type, s.config, tags[s.id], _key(s.id, s.type, s.config, tags[s.id])) for s in loaded.sources
+    )
+
+
+def _self(own: Asset) -> SourceUnit:
+    config = kinds.driver(SELF).Config(id=SELF, type=SELF)
+    return SourceUnit(SELF, SELF, config, own.tags, _key(SELF, SELF, config, own.tags))
+
+
+def _feed(loaded: Loaded) -> SinkUnit:
+    config = kinds.sink(FEED).Config(type=FEED, socket=loaded.places.feed, group=loaded.file.feed.group)
+    return SinkUnit(FEED, FEED, config, _key(FEED, FEED, config))
+
+
+def _asset(loaded: LoadedAsset, epoch: int) -> Asset:
+    """The engine's view of an asset: measured points, then its mode, then the points of each model."""
+    tags = tuple(loaded.tag(row) for row in loaded.rows)
+    points = [*_measured(tags), _mode_point(loaded.asset.id)]
+    models = []
+    for model in loaded.models:
+        models.append(
+            Model(
+                name=model.name,
+                kind=model.kind,
+                params=model.params,
+                sha256=model.sha256,
+                points=model.points,
+                first=len(points),
+                modes=model.modes,
+                settle_s=model.settle_s,
+                every=model.every,
+            )
+        )
+        points += model.points
+    return Asset(
+        id=loaded.asset.id,
+        epoch=epoch,
+        period_s=loaded.asset.period_s,
+        tags=tags,
+        names=Names(row.name for row in loaded.rows),
+        points=tuple(points),
+        modes=modes_of(loaded.kind.modes),
+        context=dict(loaded.kind.context),
+        rules=rules_of(loaded),
+        models=tuple(models),
+        summary_s=loaded.kind.summary_s,
+        stale_s=tuple(loaded.kind.stale_periods * max(tag.scan_s, loaded.asset.period_s) for tag in tags),
+    )
+
+
+def _gateway(loaded: Loaded, epoch: int) -> Asset:
+    sources = [s.id for s in loaded.sources]
+    tags = gateway.tags(sources, [(FEED, FEED), *((s.id, s.type) for s in loaded.sinks)])
+    return Asset(
+        id=GATEWAY,
+        epoch=epoch,
+        period_s=1.0,
+        tags=tags,
+        names=Names(tag.address for tag in tags),
+        points=(*_measured(tags), _mode_point(GATEWAY)),
+        modes=Modes(otherwise=Mode.RUNNING),
+        rules=gateway.rules(sources),
+        stale_s=tuple(3.0 * tag.scan_s for tag in tags),
+    )
+
+
+def _measured(tags: Sequence[Tag]) -> tuple[Point, ...]:
+    return tuple(
+        Point(t.id, Role.MEASURED, None, t.kind, t.unit, t.eu_lo, t.eu_hi, t.enum, t.description) for t in tags
+    )
+
+
+def _mode_point(asset: str) -> Point:
+    words = {m.value: m.word for m in Mode}
+    return Point(f"{asset}/{MODE}", Role.MODE, kind=Kind.ENUMERATION, enum=words, description="What it is doing")
+
+
+def _catalogue(loaded: Loaded, assets: Sequence[Asset], epoch: int) -> Catalogue:
+    file, parts, start = loaded.file, list[Part](), 0
+    about = {a.asset.id: (a.asset.name or a.asset.id, a.asset.kind, a.asset.path) for a in loaded.assets}
+    about[GATEWAY] = (file.gateway.name or file.gateway.id, "", ())
+    for asset in assets:
+        title, kind, path = about[asset.id]
+        parts.append(Part(asset.id, start, start + len(asset.points), title, kind, path, asset.period_s))
+        start += len(asset.points)
+    return Catalogue(file.gateway.id, epoch, tuple(p for a in assets for p in a.points), tuple(parts))
+
+
+def _routes(tags: Sequence[Tag], assets: Sequence[Asset]) -> tuple[Route, ...]:
+    """One route for each asset that a source's tags belong to."""
+    routes = []
+    for asset in assets:
+        rows = {tag.id: row for row, tag in enumerate(asset.tags)}
+        to = np.array([rows.get(tag.id, -1) for tag in tags], np.int32)
+        if (to >= 0).any():
+            routes.append(Route(asset.id, to))
+    return tuple(routes)
+
+
+def _asset_key(asset: Asset) -> str:
+    parts = {f.name: getattr(asset, f.name) for f in fields(asset) if f.name not in ("epoch", "models")}
+    models = [
+        [m.name, getattr(m.kind, "__name__", ""), m.sha256, m.points, m.modes, m.settle_s, m.every]
+        for m in asset.models
+    ]
+    return _key(parts, models)
+
+
+def _key(*parts: Any) -> str:
+    """The hash of values: the same for the same content, in any process."""
+    text = json.dumps(_plain(parts), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(_plain(v) for v in value)
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,237 @@
+"""The configuration file: every key, what it means, and what stands there where it is left out.
+
+Each part is small enough to be read by an engineer beside the machine; drivers and sinks bring a `Config` of their own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from agent.config.fields import (
+    IMMUTABLE,
+    TYPES,
+    Id,
+    ModeWord,
+    ModeWords,
+    NotNegative,
+    Number,
+    Part,
+    Positive,
+    Seconds,
+    TagName,
+    Whole,
+    unit_of,
+    words_of,
+)
+from agent.core.nouns import Mode
+
+
+class Gateway(Part):
+    """This gateway."""
+
+    id: Id = Field(description="Name of this gateway in topics and NodeIds. " + IMMUTABLE)
+    name: str = Field(default="", description="What people call it.")
+
+
+class Journal(Part):
+    """The store of everything that was measured, told and sent."""
+
+    path: Path | None = Field(
+        default=None, description="The database file; journal.db in the state directory if left out."
+    )
+    cap_mb: Positive = Field(
+        default=512.0, description="Largest size in MB: beyond it the least important is deleted first."
+    )
+    flush_s: Positive = Field(
+        default=10.0, description="Raw values are written this often; a power cut loses at most these."
+    )
+    raw: bool = Field(
+        default=True, description="Keep each cycle, so that models can be tested on what really happened."
+    )
+
+
+class Feed(Part):
+    """The local socket that the OPC UA server, `watch` and `status` read."""
+
+    socket: Path | None = Field(default=None, description="Unix socket; feed.sock in the state directory if left out.")
+    group: str | None = Field(default=None, description="Unix group whose members may use it too.")
+
+
+class Rule(Part):
+    """One declared rule: the asset is in `mode` while the tag is within its bounds."""
+
+    mode: ModeWord = Field(description="off, starting, running, idle, stopping, cleaning, maintenance or fault.")
+    tag: TagName = Field(description="The tag that tells, group/tag.")
+    at_least: Number | None = Field(default=None, description="Lower bound in the tag's unit, itself included.")
+    at_most: Number | None = Field(default=None, description="Upper bound in the tag's unit, itself included.")
+    for_s: Seconds = Field(default=0.0, description="So long it must hold, in s.")
+
+
+class Modes(Part):
+    """How the mode of the asset is found: `tag` with `words`, or `rules`, or `always`."""
+
+    tag: TagName | None = Field(default=None, description="A tag in which the PLC tells its state as a number.")
+    words: dict[Whole, ModeWord] = Field(default_factory=dict, description="The mode for each number of that tag.")
+    rules: tuple[Rule, ...] = Field(default=(), description="Tried in order; the first that holds gives the mode.")
+    otherwise: ModeWord = Field(default=Mode.UNKNOWN, description="The mode where nothing else gives one.")
+    always: ModeWord | None = Field(default=None, description="The asset has only this mode.")
+
+
+class Limit(Part):
+    """A limit of one value."""
+
+    id: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9_./-]+$", description="group/tag.high or .low if left out."
+    )
+    tag: str = Field(description="What is watched: group/tag, or a point of a model such as group/tag.residual.")
+    high: Number | None = Field(default=None, description="Raised above this, in the tag's unit.")
+    low: Number | None = Field(default=None, description="Raised below this, in the tag's unit.")
+    hysteresis: NotNegative = Field(
+        default=0.0, description="So far it must come back before it ends, in the tag's unit."
+    )
+    on_delay_s: Seconds = Field(default=0.0, description="So long it must be beyond the limit, in s.")
+    off_delay_s: Seconds = Field(default=0.0, description="So long it must be back, in s.")
+    category: Literal["alarm", "alert", "event"] = Field(
+        default="alert",
+        description="alarm: an operator must act (needs priority, consequence, response, respond_within_s); "
+        "alert: somebody should look; event: only noted.",
+    )
+    priority: Literal["", "low", "medium", "high", "critical"] = Field(
+        default="", description="How urgent an alarm is."
+    )
+    consequence: str = Field(default="", description="What happens if nobody acts.")
+    response: str = Field(default="", description="What the operator is to do.")
+    respond_within_s: Seconds = Field(default=0.0, description="The time there is to do it, in s.")
+    modes: ModeWords = Field(default=(Mode.RUNNING,), description="Modes in which it is watched, or all.")
+    settle_s: Seconds = Field(default=0.0, description="Not watched for so long after such a mode began, in s.")
+    message: str = Field(default="", description="What people are told; made from tag and limit if left out.")
+
+    @property
+    def name(self) -> str:
+        """Its id, given or made."""
+        return self.id or f"{self.tag}.{'low' if self.high is None else 'high'}"
+
+
+class ModelFile(Part):
+    """One model of the asset."""
+
+    name: Id = Field(description="What it is called here.")
+    type: str = Field(description="Its kind: twin.linear, detect.onnx.")
+    file: Path = Field(description="The model file, beside this file if the path is relative.")
+    every: Annotated[Whole, Field(ge=1)] = Field(default=1, description="It runs each so many cycles.")
+    modes: ModeWords | None = Field(
+        default=None, description="Modes in which it runs; those it was made for if left out."
+    )
+    settle_s: Seconds | None = Field(
+        default=None, description="Silent so long after such a mode began; as the file says."
+    )
+
+
+class Residuals(Part):
+    """When a deviation of a twin is reported: for each measured value that a twin expects."""
+
+    limit: Positive = Field(
+        default=1.0, description="Deviation that is reported; 1 is what the fit found to be too much."
+    )
+    on_delay_s: Seconds = Field(default=3.0, description="So long it must last, in s.")
+    off_delay_s: Seconds = Field(default=10.0, description="So long it must be back, in s.")
+    hysteresis: NotNegative = Field(default=0.2, description="So far it must come back before it ends.")
+
+
+class Anomaly(Part):
+    """When a score of a detector beyond its own limit is reported."""
+
+    on_delay_s: Seconds = Field(default=3.0, description="So long it must last, in s.")
+    off_delay_s: Seconds = Field(default=10.0, description="So long it must be back, in s.")
+    hysteresis: NotNegative = Field(default=0.1, description="So far the score must come back before it ends.")
+
+
+class Class(Part):
+    """A kind of machine: its tags, modes, limits and models, used by one or more assets."""
+
+    tags: Path = Field(description="CSV file with the tag list.")
+    sources: tuple[Id, ...] | None = Field(
+        default=None, description="Names in the CSV's column source, mapped by each asset."
+    )
+    modes: Modes = Field(description="How the mode is found.")
+    context: dict[Id, TagName] = Field(default_factory=dict, description="Tags that tell product, recipe, batch.")
+    limits: tuple[Limit, ...] = Field(default=(), description="Limits of single values.")
+    models: tuple[ModelFile, ...] = Field(default=(), description="Twins and detectors, run in this order.")
+    residuals: Residuals = Field(default=Residuals(), description="When a twin's deviation is reported.")
+    anomaly: Anomaly = Field(default=Anomaly(), description="When a detector's score is reported.")
+    summary_s: Positive = Field(default=60.0, description="Length of a summary window, in s.")
+    stale_periods: Annotated[Number, Field(ge=2)] = Field(
+        default=3.0, description="A value not confirmed for so many scans of its tag is stale."
+    )
+
+
+class Overrides(Part):
+    """What is different for one asset of a class."""
+
+    tags: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Columns of the CSV by group/tag.")
+    limits: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Keys of limits by their id.")
+    models: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Keys of models by name (file, ...).")
+    residuals: dict[str, Any] = Field(default_factory=dict, description="Keys of residuals.")
+    anomaly: dict[str, Any] = Field(default_factory=dict, description="Keys of anomaly.")
+    summary_s: Positive | None = Field(default=None, description="Length of a summary window, in s.")
+
+
+class Asset(Part):
+    """One machine."""
+
+    id: Id = Field(description="Name of the asset in topics and NodeIds. " + IMMUTABLE)
+    name: str = Field(default="", description="What people call it.")
+    path: tuple[str, ...] = Field(default=(), description="Where it stands: site, area, line.")
+    kind: str = Field(alias="class", description="Its class and version, such as pump@1.")
+    period_s: Annotated[Positive, Field(ge=0.01, le=3600)] = Field(default=1.0, description="Its cycle, in s.")
+    sources: dict[Id, Id] = Field(default_factory=dict, description="The source id for each source name of the class.")
+    overrides: Overrides = Field(default=Overrides(), description="What is different from its class.")
+
+
+class File(Part):
+    """One gateway: its assets, where their values come from and who is told."""
+
+    gateway: Gateway = Field(description="This gateway.")
+    state_dir: Path = Field(default=Path("/var/lib/edgetwin"), description="What is kept between starts lies here.")
+    journal: Journal = Field(default=Journal(), description="The store.")
+    feed: Feed = Field(default=Feed(), description="The local socket.")
+    classes: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+@\d+$")], Class] = Field(
+        description="Kinds of machine, name@version."
+    )
+    assets: tuple[Asset, ...] = Field(description="The machines.", min_length=1)
+    sources: tuple[dict[str, Any], ...] = Field(description="PLCs and other devices: {id, type, ...}.", min_length=1)
+    sinks: tuple[dict[str, Any], ...] = Field(default=(), description="Who is told: {type, ...}.")
+
+
+class TagRow(Part):
+    """One row of a tag list: the columns of the CSV."""
+
+    group: Id = Field(description="Part of the machine. " + IMMUTABLE)
+    tag: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = Field(description="Name in its group. " + IMMUTABLE)
+    description: str = Field(default="", description="What people call it.")
+    source: Id | None = Field(default=None, description="A source name of the class; its only one if left out.")
+    address: str = Field(description="Where it is read, in the words of its driver.", min_length=1)
+    type: Annotated[str, Field(pattern=TYPES)] = Field(default="float64", description="Type in the device.")
+    order: str = Field(default="ABCD", description="Order of bytes.", pattern=r"^[A-Ha-h]{2,8}$")
+    scan: Positive | None = Field(
+        default=None, description="Read this often, in s; each cycle of the asset if left out."
+    )
+    scale: Number = Field(default=1.0, description="value = scale * raw + offset.")
+    offset: Number = Field(default=0.0, description="In the tag's unit.")
+    eu_lo: Number | None = Field(default=None, description="Lower end of its range, in its unit.")
+    eu_hi: Number | None = Field(default=None, description="Upper end of its range, in its unit.")
+    unit: Annotated[str, BeforeValidator(unit_of)] = Field(default="", description="UCUM or UNECE unit.")
+    invalid: Number | None = Field(default=None, description="Raw value that says that there is none.")
+    deadband: NotNegative = Field(default=0.0, description="Changes up to this are not passed on, in its unit.")
+    enum: Annotated[dict[int, str], BeforeValidator(words_of)] = Field(
+        default_factory=dict, description="Words for its numbers: 0=off;1=starting."
+    )
+    writable: bool = Field(default=False, description="May be written, through the gate.")
+
+    @property
+    def name(self) -> str:
+        """`group/tag`."""
+        return f"{self.group}/{self.tag}"
