@@ -1,0 +1,102 @@
+"""What can be set for a Modbus endpoint, and what is wrong with its tags before any PLC is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import pydantic
+
+from agent.config.model import Model
+from agent.core.blocks import MAX_BITS, MAX_REGISTERS
+from agent.core.nouns import Tag
+from agent.core.registers import Field, encode, field_of
+
+Seconds = Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)]
+
+# Of the period: a request may be repeated once (a serial line is left quiet in between) and the tags are still Bad
+# within two periods of a device that died.
+TIMEOUT_SHARE = {"tcp": 0.4, "rtu": 0.3}
+
+
+class Config(Model):
+    """One Modbus endpoint: one connection, shared by all units behind it."""
+
+    id: str
+    type: Literal["modbus"]
+    transport: Literal["tcp", "rtu"] = pydantic.Field("tcp", description="tcp, or rtu for a serial line")
+    host: str = pydantic.Field("", description="Name or address of the endpoint (tcp)")
+    port: int = pydantic.Field(502, ge=1, le=65535, description="TCP port")
+    device: str = pydantic.Field("", description="Serial port (rtu), best as /dev/serial/by-id/...")
+    baudrate: int = pydantic.Field(19200, ge=150, le=4_000_000)
+    parity: Literal["N", "E", "O"] = "E"
+    stopbits: Literal[1, 2] = 1
+    bytesize: Literal[7, 8] = 8
+    unit_id: int = pydantic.Field(1, ge=0, le=255, description="Unit of addresses that name none")
+    timeout_s: float | None = pydantic.Field(
+        None,
+        gt=0,
+        le=60,
+        description="Wait for an answer; unset: the smaller of 1 s and 0.4 (rtu: 0.3) of the fastest scan",
+    )
+    retries: int = pydantic.Field(
+        1, ge=0, le=5, description="Repeats of a read that was not answered, each on a new connection"
+    )
+    max_gap: int = pydantic.Field(8, ge=0, le=124, description="Most unwanted registers read between two tags")
+    max_registers: int = pydantic.Field(MAX_REGISTERS, ge=1, le=MAX_REGISTERS, description="Most registers a request")
+    max_bits: int = pydantic.Field(MAX_BITS, ge=1, le=MAX_BITS, description="Most coils or discrete inputs a request")
+    pause_after_connect_s: Seconds = 0.0
+    pause_between_requests_s: Seconds = 0.0
+    retry_refused_s: float = pydantic.Field(
+        60.0, gt=0, description="When an address that the device refused is tried again"
+    )
+    retry_unit_s: float = pydantic.Field(
+        30.0, gt=0, description="Longest pause before a silent unit of several is asked again"
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _endpoint(self) -> Config:
+        if self.transport == "tcp" and not self.host:
+            raise ValueError("transport tcp needs host")
+        if self.transport == "rtu" and not self.device:
+            raise ValueError("transport rtu needs device, such as /dev/serial/by-id/...")
+        return self
+
+    @property
+    def where(self) -> str:
+        """The endpoint in a message."""
+        return self.device if self.transport == "rtu" else f"{self.host}:{self.port}"
+
+    def timeout(self, tags: Sequence[Tag]) -> float:
+        """Seconds to wait for an answer."""
+        fastest = min((t.scan_s for t in tags), default=1.0)
+        return self.timeout_s if self.timeout_s is not None else min(1.0, TIMEOUT_SHARE[self.transport] * fastest)
+
+
+def check(config: Config, tags: Sequence[Tag]) -> list[tuple[int, str]]:
+    """What is wrong with tags, as (tag index, message), without asking the device."""
+    return [(i, text) for i, tag in enumerate(tags) if (text := _problem(config, tag))]
+
+
+def _problem(config: Config, tag: Tag) -> str:
+    try:
+        field = field_of(tag, config.unit_id)
+        if tag.invalid is not None and field.dtype not in ("bool", "bit", "string"):
+            encode(field, tag.invalid)
+    except ValueError as error:
+        return str(error)
+    limit = config.max_bits if field.at.table.bits else config.max_registers
+    if field.span > limit:
+        return f"address {tag.address!r} is {field.span} registers long, expected at most {limit} (max_registers)"
+    if tag.scan_s <= 0:
+        return f"scan {tag.scan_s:g} s is not a period, expected more than 0"
+    return why_not_writable(field, tag) if tag.writable else ""
+
+
+def why_not_writable(field: Field, tag: Tag) -> str:
+    """Why the protocol cannot write a tag; empty if it can."""
+    if not field.at.table.writable:
+        return f"address {tag.address!r} is marked writable, but {field.at.table.word} can only be read"
+    if field.dtype == "bit":
+        return f"address {tag.address!r}: one bit of a register cannot be written alone, expected the whole register"
+    return ""

@@ -1,0 +1,109 @@
+"""An OPC UA server for tests: `opcua_server.py [options] PORT`, says `ready PORT`.
+
+Options before the port: `permuted` (another namespace comes first), `late` (node late appears after 1 s),
+`secure DIR` (only signed and encrypted, user tester with password secret, its certificate made in DIR).
+Node `control` takes words: `silence` stops all subscriptions though the sessions live, `remove` deletes node fixed1.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+from socket import gethostname
+
+from asyncua import Server, ua
+from asyncua.crypto.cert_gen import setup_self_signed_certificate
+from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.user_managers import UserManager
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+URI = "http://edgetwin.test/plc"
+
+
+class OneUser(UserManager):
+    """Knows tester."""
+
+    def get_user(self, iserver, username=None, password=None, certificate=None):
+        if username == "tester" and password in ("secret", b"secret"):
+            return User(role=UserRole.User, name=username)
+        return None
+
+
+async def secured(server, folder):
+    folder = Path(folder)
+    server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
+    server.set_identity_tokens([ua.UserNameIdentityToken])
+    await server.set_application_uri("urn:edgetwin:test:server")
+    key, certificate = folder / "server-key.pem", folder / "server.der"
+    use = [ExtendedKeyUsageOID.SERVER_AUTH]
+    await setup_self_signed_certificate(key, certificate, "urn:edgetwin:test:server", gethostname(), use, {})
+    await server.load_certificate(str(certificate))
+    await server.load_private_key(str(key))
+
+
+async def nodes(server, index):
+    folder = await server.nodes.objects.add_folder(ua.NodeId("Plant", index), "Plant")
+    made = {}
+    kinds = {
+        "ramp": (0.0, ua.VariantType.Double),
+        "text": ("first", ua.VariantType.String),
+        "flag": (True, ua.VariantType.Boolean),
+        "word": (5, ua.VariantType.Int16),
+        "float": (1.5, ua.VariantType.Float),
+        "large": (2**60 + 1, ua.VariantType.Int64),
+        "sick": (3.0, ua.VariantType.Double),
+        "array": ([1.0, 2.0], ua.VariantType.Double),
+        "control": ("", ua.VariantType.String),
+    } | {f"fixed{i}": (float(i), ua.VariantType.Double) for i in range(20)}
+    for name, (value, kind) in kinds.items():
+        made[name] = await folder.add_variable(ua.NodeId(name, index), name, value, kind)
+    for name in ("flag", "word", "float", "text", "control"):
+        await made[name].set_writable()
+    await made["sick"].write_value(
+        ua.DataValue(
+            ua.Variant(7.0, ua.VariantType.Double), StatusCode=ua.StatusCode(ua.StatusCodes.UncertainLastUsableValue)
+        )
+    )
+    return folder, made
+
+
+async def obey(server, made, word):
+    if word == "silence":
+        for subscription in server.iserver.subscription_service.subscriptions.values():
+            await subscription.stop()
+    if word == "remove":
+        await server.delete_nodes([made["fixed1"]])
+    if word.startswith("sick "):
+        await made["sick"].write_value(
+            ua.DataValue(ua.Variant(8.0, ua.VariantType.Double), StatusCode=ua.StatusCode(int(word[5:], 0)))
+        )
+
+
+async def main(options, port):
+    server = Server(user_manager=OneUser() if "secure" in options else None)
+    await server.init()
+    server.set_endpoint(f"opc.tcp://127.0.0.1:{port}/plc")
+    if "secure" in options:
+        await secured(server, options[options.index("secure") + 1])
+    else:
+        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+    if "permuted" in options:
+        await server.register_namespace("http://edgetwin.test/first")
+    index = await server.register_namespace(URI)
+    folder, made = await nodes(server, index)
+    async with server:
+        print("ready", port, flush=True)
+        count = 0
+        while True:
+            await asyncio.sleep(0.05)
+            count += 1
+            await made["ramp"].write_value(float(count), ua.VariantType.Double)
+            word = await made["control"].read_value()
+            if word:
+                await made["control"].write_value("", ua.VariantType.String)
+                await obey(server, made, word)
+            if count == 20 and "late" in options:
+                await folder.add_variable(ua.NodeId("late", index), "late", 4.0)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:-1], sys.argv[-1]))
