@@ -1,0 +1,97 @@
+"""MQTT: events and summaries to a broker at least once (QoS 1), from the journal by cursor.
+
+<prefix>/event/<asset>     each event at once              <prefix>/birth    retained: what every point is
+<prefix>/summary/<asset>   each closed window              <prefix>/status   retained: {"online": true or false}
+
+link.py      one connection        payload.py   what a message says        summary.py   the loops
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import pydantic
+
+from agent.config.model import Model
+from agent.core.nouns import Answer, Request
+
+if TYPE_CHECKING:
+    from agent.runtime.taps import Taps
+
+__all__ = ["Config", "run"]
+
+
+class Config(Model):
+    """One broker. Without TLS only on this machine: what passes a network is encrypted."""
+
+    type: Literal["mqtt"] = "mqtt"
+    id: str = "mqtt"
+    host: str = pydantic.Field(description="Name or address of the broker")
+    port: int | None = pydantic.Field(None, ge=1, le=65535, description="Unset: 8883 with TLS, 1883 without")
+    tls: bool = pydantic.Field(False, description="Encrypt; needed unless the broker is on this machine")
+    ca_file: Path | None = pydantic.Field(
+        None, description="Who may vouch for the broker (PEM); unset: the system's list"
+    )
+    cert_file: Path | None = pydantic.Field(None, description="Our certificate (PEM), where the broker asks for one")
+    key_file: Path | None = pydantic.Field(None, description="The key of our certificate (PEM)")
+    user: str | None = None
+    password_file: Path | None = pydantic.Field(None, description="A file with the password and nothing else")
+    client_id: str = pydantic.Field(
+        "", description="Unset: the gateway's id. Two clients of one id push each other out"
+    )
+    version: Literal["5", "3.1.1"] = pydantic.Field("5", description="Of MQTT; 5 also tells why a message was refused")
+    prefix: str = pydantic.Field("", description="Of all topics; unset: edgetwin/<gateway id>")
+    keepalive_s: int = pydantic.Field(30, ge=5, le=3600, description="A dead connection is found in 1.5 times this")
+    acknowledge_timeout_s: float = pydantic.Field(
+        10.0,
+        gt=0,
+        le=300,
+        description="A message the broker has not acknowledged by then is sent again, on a new connection",
+    )
+    max_in_flight: int = pydantic.Field(20, ge=1, le=1000, description="Messages sent and not acknowledged yet")
+
+    @pydantic.field_validator("prefix")
+    @classmethod
+    def _a_topic(cls, prefix: str) -> str:
+        if prefix and (set(prefix) & set("+#\0") or prefix[0] in "/$" or prefix[-1] == "/"):
+            raise ValueError(f"{prefix!r} cannot begin topics, expected words with / between, no + # or leading $")
+        return prefix
+
+    @pydantic.model_validator(mode="after")
+    def _closed(self) -> Config:
+        if not self.tls and not _on_this_machine(self.host):
+            raise ValueError(f"{self.host} is not on this machine, expected tls: true (plain MQTT only to loopback)")
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together, expected both or none")
+        if not self.tls and (self.ca_file or self.cert_file):
+            raise ValueError("ca_file, cert_file and key_file are of TLS, expected tls: true")
+        if self.password_file is not None and self.user is None:
+            raise ValueError("password_file needs user")
+        return self
+
+    @property
+    def where(self) -> tuple[str, int]:
+        """Host and port."""
+        return self.host, self.port or (8883 if self.tls else 1883)
+
+
+def _on_this_machine(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def run(config: Config, taps: Taps, ask: Callable[[Request], Awaitable[Answer]]) -> None:
+    """Publish until cancelled or, when the daemon drains, until everything is acknowledged. Reconnects by itself.
+
+    Meters: <id>/connected, /published, /acknowledged, /pending, /errors, /reconnects.
+    """
+    from agent.sinks.mqtt import summary  # aiomqtt costs 200 ms of import
+
+    await summary.run(config, taps)

@@ -1,0 +1,109 @@
+"""One connection to the broker. Errors of the library become ConnectionError or TimeoutError here and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiomqtt
+
+from agent.sinks.mqtt import Config
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client as Paho
+    from paho.mqtt.reasoncodes import ReasonCode
+
+log = logging.getLogger(__name__)
+
+AT_LEAST_ONCE = 1
+VERSIONS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
+
+
+class _Client(aiomqtt.Client):
+    """aiomqtt takes every acknowledgement for a success; that of MQTT 5 can say that the message was refused."""
+
+    def _on_publish(self, client: Paho, userdata: Any, mid: int, reason_code: ReasonCode, properties: Any) -> None:
+        if not reason_code.is_failure:
+            super()._on_publish(client, userdata, mid, reason_code, properties)
+        elif not self._disconnected.done():
+            self._disconnected.set_exception(aiomqtt.MqttError(f"the broker refused a message: {reason_code}"))
+
+    def hang_up(self) -> None:
+        """Close what a failed or broken connection has left open."""
+        self._client.disconnect()
+
+
+class Link:
+    """An open connection."""
+
+    def __init__(self, client: _Client, timeout_s: float) -> None:
+        """Use `connected`."""
+        self._client, self._timeout_s = client, timeout_s
+
+    async def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        """Hand a message to the broker; returns once it is acknowledged. ConnectionError: it may or may not have it."""
+        try:
+            await self._client.publish(topic, payload, AT_LEAST_ONCE, retain, timeout=self._timeout_s)
+        except aiomqtt.MqttError as error:
+            raise ConnectionError(_words(error)) from error
+
+    async def watch(self) -> None:
+        """Until cancelled; ConnectionError as soon as the connection is lost, whatever else waits for it."""
+        try:
+            async for message in self._client.messages:
+                log.debug("unasked-for message on %s", message.topic)
+        except aiomqtt.MqttError as error:
+            raise ConnectionError(_words(error)) from error
+
+
+@asynccontextmanager
+async def connected(config: Config, client_id: str, will_topic: str, will: bytes) -> AsyncIterator[Link]:
+    """A connection with a last will, retained. ConnectionError or OSError: the broker or a file is not there."""
+    host, port = config.where
+    client = _Client(
+        host,
+        port,
+        identifier=client_id,
+        username=config.user,
+        password=_password(config),
+        protocol=VERSIONS[config.version],
+        clean_session=True if config.version == "3.1.1" else None,
+        clean_start=True,
+        keepalive=config.keepalive_s,
+        timeout=config.acknowledge_timeout_s,
+        max_inflight_messages=config.max_in_flight,
+        tls_context=_tls(config),
+        will=aiomqtt.Will(will_topic, will, AT_LEAST_ONCE, retain=True),
+        logger=log.getChild("paho"),
+    )
+    client.pending_calls_threshold = 2 * config.max_in_flight
+    try:
+        async with client:
+            yield Link(client, config.acknowledge_timeout_s)
+    except aiomqtt.MqttError as error:
+        raise ConnectionError(f"{host}:{port}: {_words(error)}") from error
+    finally:
+        client.hang_up()
+
+
+def _password(config: Config) -> str | None:
+    return None if config.password_file is None else config.password_file.read_text().rstrip("\r\n")
+
+
+def _tls(config: Config) -> ssl.SSLContext | None:
+    if not config.tls:
+        return None
+    context = ssl.create_default_context(cafile=config.ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if config.cert_file is not None:
+        context.load_cert_chain(config.cert_file, config.key_file)
+    return context
+
+
+def _words(error: aiomqtt.MqttError) -> str:
+    """What the library says, with the cause that it hides behind it."""
+    cause = error.__cause__
+    return f"{error} ({cause})" if cause is not None and str(cause) not in str(error) else str(error)

@@ -1,0 +1,169 @@
+"""What our messages say: strict JSON that anyone can read. What is not a number is null; times are UTC.
+
+Every record names itself by (gateway, class, epoch, seq), so that a receiver can drop what it already has. `clock`
+says how good the times are; unless it says synchronised, `boot` and `boot_ns` let a receiver place the record later.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from agent.core import wire
+from agent.core.nouns import Case, Catalogue, Condition, Event, Point, Summary
+from agent.runtime.journal import Record
+
+FORMAT = 1
+ONLINE, OFFLINE = b'{"online":true}', b'{"online":false}'
+
+# Digits that a mean and a spread are worth; what was measured is sent as it is.
+MEAN_DIGITS, STD_DIGITS, SHARE_DIGITS = 10, 6, 4
+
+Wall = Callable[[int], int | None]
+
+
+def birth(catalogue: Catalogue) -> bytes:
+    """Everything about the points: names, units, kinds, roles, ranges, in the order of the catalogue."""
+    return _json(
+        {
+            "gateway": catalogue.gateway,
+            "format": FORMAT,
+            "epoch": catalogue.epoch,
+            "assets": [
+                {
+                    "id": part.asset,
+                    "title": part.title,
+                    "class": part.asset_class,
+                    "path": list(part.path),
+                    "period_s": part.period_s,
+                }
+                for part in catalogue.parts
+            ],
+            "points": [_point(point) for point in catalogue.points],
+        }
+    )
+
+
+def _point(point: Point) -> dict[str, Any]:
+    said = {
+        "id": point.id,
+        "role": point.role.value,
+        "kind": point.kind.value,
+        "of": point.of,
+        "unit": point.unit,
+        "low": _number(point.eu_lo),
+        "high": _number(point.eu_hi),
+        "words": {str(number): word for number, word in point.enum.items()},
+        "description": point.description,
+    }
+    return {name: value for name, value in said.items() if value not in (None, "", {})}
+
+
+def message(gateway: str, record: Record) -> bytes:
+    """A record as it is published. One that cannot be read is published too, and says so: nothing goes missing."""
+    try:
+        said = _said(record)
+    except wire.WireError as error:
+        said = {"unreadable": str(error)}
+    return _json({**_name(gateway, record), **said})
+
+
+def _name(gateway: str, record: Record) -> dict[str, Any]:
+    name: dict[str, Any] = {
+        "gateway": gateway,
+        "class": record.class_,
+        "epoch": record.epoch,
+        "seq": record.seq,
+        "asset": record.asset,
+        "kind": record.kind,
+        "clock": record.clock,
+    }
+    if record.clock != "synchronised":
+        name |= {"boot": record.boot, "boot_ns": record.t_ns}
+    return name
+
+
+def _said(record: Record) -> dict[str, Any]:
+    def wall(t_ns: int) -> int | None:
+        known = t_ns and record.clock != "unknown"
+        return t_ns - record.t_ns + record.wall_ns if known else None
+
+    if record.kind == "summary":
+        return _summary(wire.decode(Summary, record.body), wall)
+    if record.kind in ("event", "audit"):
+        return _event(wire.decode(Event, record.body), wall)
+    raise wire.WireError(f"a record of kind {record.kind} has no message")
+
+
+def _summary(summary: Summary, wall: Wall) -> dict[str, Any]:
+    columns = zip(
+        summary.names,
+        map(_number, summary.min.tolist()),
+        _rounded(summary.mean.tolist(), MEAN_DIGITS),
+        map(_number, summary.max.tolist()),
+        map(_number, summary.last.tolist()),
+        _rounded(summary.std.tolist(), STD_DIGITS),
+        _rounded(summary.good.tolist(), SHARE_DIGITS),
+        strict=True,
+    )
+    return {
+        **_time("start", wall(summary.start_ns)),
+        **_time("end", wall(summary.end_ns)),
+        "closed_by": summary.closed_by,
+        "mode": summary.mode.word,
+        "context": dict(summary.context),
+        "score_max": _number(summary.score_max),
+        "tags": {
+            name: {"min": low, "mean": mean, "max": high, "last": last, "std": std, "good": good}
+            for name, low, mean, high, last, std, good in columns
+        },
+    }
+
+
+def _event(event: Event, wall: Wall) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        **_time("time", wall(event.t_ns)),
+        "change": event.change,
+        "text": event.text,
+        "user": event.user,
+        "condition": None if event.condition is None else _with_times(event.condition, wall),
+        "case": None if event.case is None else _with_times(event.case, wall),
+    }
+
+
+def _with_times(noun: Condition | Case, wall: Wall) -> dict[str, Any]:
+    """A noun's fields under their own names; each `..._ns` becomes a time, null where there is none."""
+    said: dict[str, Any] = {}
+    for name, value in asdict(noun).items():
+        if name.endswith("_ns"):
+            said |= _time(name.removesuffix("_ns"), wall(value))
+        else:
+            said[name] = _number(value) if isinstance(value, float) else value
+    return said
+
+
+def _time(name: str, wall_ns: int | None) -> dict[str, Any]:
+    return {name: None if wall_ns is None else iso(wall_ns), f"{name}_ns": wall_ns}
+
+
+def iso(wall_ns: int) -> str:
+    """UTC nanoseconds as ISO 8601 with milliseconds: 2026-11-22T08:00:00.000Z."""
+    seconds, rest_ns = divmod(wall_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns // 1_000_000:03d}Z"
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _rounded(values: list[float], digits: int) -> list[float | None]:
+    return [float(f"{value:.{digits}g}") if math.isfinite(value) else None for value in values]
+
+
+def _json(tree: Mapping[str, Any]) -> bytes:
+    return json.dumps(tree, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
