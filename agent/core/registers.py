@@ -1,4 +1,4 @@
-"""What lies in Modbus registers: the types, the byte orders, and the vectorised decoding of a whole block.
+"""What lies in Modbus registers: the types, the byte orders, and the vectorised decoding of whole blocks.
 
 An order names the bytes of a value as they come over the wire, register by register, high byte first; A is the most
 significant byte of the value. So the float32 1.0 (3F 80 00 00) is read from the registers
@@ -124,18 +124,18 @@ class _Group:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoder:
-    """The prepared decoding of one block: for each type, the rows and the matrix of byte positions to gather."""
+    """The prepared decoding of an array: for each type, the rows and the matrix of byte positions to gather."""
 
     count: int
     groups: tuple[_Group, ...]
 
     @classmethod
-    def of(cls, fields: Sequence[Field], start: int) -> Decoder:
-        """The decoder of these fields (k rows) in a block that begins at PDU offset `start`."""
+    def of(cls, fields: Sequence[Field], places: Sequence[int]) -> Decoder:
+        """The decoder of these fields (k rows) that begin at `places` in an array of registers (or of bits)."""
         by_type: dict[tuple[str, int], list[int]] = {}
         for row, field in enumerate(fields):
             by_type.setdefault((field.dtype, len(field.order)), []).append(row)
-        groups = [_group(dtype, rows, fields, start) for (dtype, _), rows in by_type.items()]
+        groups = [_group(dtype, rows, fields, places) for (dtype, _), rows in by_type.items()]
         return cls(len(fields), tuple(groups))
 
     def decode(self, block: Registers | npt.NDArray[np.bool_]) -> tuple[F8, U4, tuple[tuple[int, str], ...]]:
@@ -157,11 +157,11 @@ class Decoder:
         return raw, status, tuple(texts)
 
 
-def _group(dtype: str, rows: list[int], fields: Sequence[Field], start: int) -> _Group:
+def _group(dtype: str, rows: list[int], fields: Sequence[Field], places: Sequence[int]) -> _Group:
     if dtype == "bool":
-        where = [[fields[r].at.offset - start] for r in rows]
+        where = [[places[r]] for r in rows]
     else:
-        where = [[2 * (fields[r].at.offset - start) + p for p in fields[r].order] for r in rows]
+        where = [[2 * places[r] + p for p in fields[r].order] for r in rows]
     shift = np.array([fields[r].bit for r in rows], np.uint16)
     return _Group(dtype, np.array(rows, np.intp), np.array(where, np.intp), shift)
 

@@ -187,6 +187,18 @@ def named(text: str) -> str:
     raise UnitError(f"unit {text!r} is not known, expected a UCUM or UNECE unit such as m, bar, degC, m3/h, %{hint}")
 
 
+def described(text: str) -> tuple[str, int, str, str]:
+    """(namespace, UnitId, what to show, name) for an OPC UA EUInformation (OPC 10000-8 §5.6.4.3).
+
+    A unit that is not known, or that has no UNECE code, keeps its text and claims no code: ("", -1, text, text).
+    """
+    try:
+        unit = UNITS[named(text)]
+    except (UnitError, KeyError):
+        return "", -1, text, text
+    return (UNECE_NAMESPACE if unit.unece else ""), unit.unit_id, unit.symbol, named(text)
+
+
 def same(one: str, other: str) -> bool:
     """Whether two spellings are the same unit; none at all is the same as `1`. UnitError for an unknown one."""
     return (named(one) or "1") == (named(other) or "1")

@@ -25,6 +25,10 @@ T = TypeVar("T")
 Columns = list[np.ndarray[Any, Any]]
 
 
+# What bytes made by chance or with intent can raise in here.
+NOT_A_MESSAGE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+
+
 class WireError(ValueError):
     """Bytes that are not a message, or not one of the type asked for."""
 
@@ -47,7 +51,7 @@ def decode(kind: type[T], message: bytes | memoryview) -> T:
         (length,) = struct.unpack_from("<I", message)
         header = json.loads(bytes(message[4 : 4 + length]))
         value: T = _value(kind, header["v"], _columns(header["c"], memoryview(message)[4 + length :]))
-    except (struct.error, ValueError, KeyError, TypeError, IndexError) as error:
+    except (struct.error, *NOT_A_MESSAGE) as error:
         raise WireError(f"not a message of type {getattr(kind, '__name__', kind)}: {error}") from error
     return value
 

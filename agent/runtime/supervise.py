@@ -37,10 +37,11 @@ async def keep(
     run: Callable[[], Awaitable[None]],
     *,
     down: Callable[[str], None] = lambda reason: None,
+    over: Callable[[], bool] = lambda: False,
     backoff: Backoff = Backoff(),
     strict: bool = False,
 ) -> None:
-    """Run `run` for ever; `down(reason)` is called each time it ends, however. `strict`: a bug is raised (tests).
+    """Run `run` until `over()`; `down(reason)` is called each time it ends, however. `strict`: a bug is raised (tests).
 
     Meters: `<unit>/restarts`, `<unit>/failures` (expected), `<unit>/bugs`.
     """
@@ -53,6 +54,8 @@ async def keep(
         down(reason)
         if bug is not None and strict:
             raise bug
+        if over():
+            return
         failures = 1 if clock.now_ns() - started_ns > HEALTHY_S * 1e9 else failures + 1
         counters.add(f"{unit}/restarts")
         counters.add(f"{unit}/{'bugs' if bug else 'failures'}")

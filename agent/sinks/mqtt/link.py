@@ -21,9 +21,14 @@ log = logging.getLogger(__name__)
 AT_LEAST_ONCE = 1
 VERSIONS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 
+# The journal is our memory, not the broker's session.
+CLEAN: dict[str, dict[str, Any]] = {"5": {"clean_start": True}, "3.1.1": {"clean_session": True}}
+
 
 class _Client(aiomqtt.Client):
     """aiomqtt takes every acknowledgement for a success; that of MQTT 5 can say that the message was refused."""
+
+    _left = False
 
     def _on_publish(self, client: Paho, userdata: Any, mid: int, reason_code: ReasonCode, properties: Any) -> None:
         if not reason_code.is_failure:
@@ -31,8 +36,15 @@ class _Client(aiomqtt.Client):
         elif not self._disconnected.done():
             self._disconnected.set_exception(aiomqtt.MqttError(f"the broker refused a message: {reason_code}"))
 
+    def _client_connect(self) -> None:
+        """Runs in a thread that cannot be cancelled: whoever asked for the connection may have gone meanwhile."""
+        super()._client_connect()
+        if self._left:
+            self._loop.call_soon_threadsafe(self.hang_up)
+
     def hang_up(self) -> None:
-        """Close what a failed or broken connection has left open."""
+        """Close what a failed, broken or abandoned connection has left open."""
+        self._left = True
         self._client.disconnect()
 
 
@@ -71,7 +83,6 @@ async def connected(config: Config, client_id: str, will_topic: str, will: bytes
         password=_password(config),
         protocol=VERSIONS[config.version],
         clean_session=True if config.version == "3.1.1" else None,
-        clean_start=True,
         keepalive=config.keepalive_s,
         timeout=config.acknowledge_timeout_s,
         max_inflight_messages=config.max_in_flight,

@@ -84,21 +84,21 @@ class _Session:
             log.info("%s: connected to %s:%d", self._config.id, *self._config.where)
             await link.publish(status, payload.ONLINE, retain=True)
             try:
-                await together(lambda: self._watch(link), lambda: self._births(link), lambda: self._send_all(link))
+                await together(lambda: self._beside(link), lambda: self._send_all(link))
             finally:
                 await _goodbye(link, status)
 
-    async def _watch(self, link: Link) -> None:
+    async def _beside(self, link: Link) -> None:
+        """What goes on until everything is sent."""
         with self._watching:
-            await link.watch()
+            await together(link.watch, lambda: self._births(link))
 
     async def _births(self, link: Link) -> None:
         """A birth for the catalogue, and for each that follows it."""
-        with self._watching:
-            async for noun in self._taps.latest():
-                if isinstance(noun, Catalogue):
-                    await link.publish(f"{self._prefix}/birth", payload.birth(noun), retain=True)
-                    self._born.set()
+        async for noun in self._taps.latest():
+            if isinstance(noun, Catalogue):
+                await link.publish(f"{self._prefix}/birth", payload.birth(noun), retain=True)
+                self._born.set()
 
     async def _send_all(self, link: Link) -> None:
         """Everything of the journal in its order, so many at once, until it drains. What is what comes first: birth."""

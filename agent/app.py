@@ -1,0 +1,166 @@
+"""Wiring on one page: what runs, in which order it starts and dies.
+
+start   journal, sinks, cycles, sources          a sink must be there before anything happens
+stop    sources, cycles (the last tick says BadShutdown), sinks once they have drained, journal
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import count
+
+import anyio
+from anyio.abc import TaskGroup
+
+from agent.config.plan import Plan, SinkUnit, SourceUnit
+from agent.control.gate import Gate
+from agent.core.nouns import Answer, Event, Request, Snapshot, Tick, Write
+from agent.engine import state as states
+from agent.runtime import clock, meters, restore, supervise, systemd
+from agent.runtime.cycle import Cycle
+from agent.runtime.hub import Hub
+from agent.runtime.inbox import Inbox, Intake
+from agent.runtime.journal import Journal
+from agent.runtime.taps import Taps
+from agent.store import record as records
+from agent.store.record import Entry
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_S = 10.0
+HISTORY_STATE = 60  # every so many checkpoints one stands among the ticks too
+GRACE_S = 5.0
+
+Ask = Callable[[Request], Awaitable[Answer]]
+
+
+async def run(plan: Plan, *, strict: bool = False, stop: anyio.Event | None = None) -> None:
+    """Run a plan until `stop` is set or SIGTERM or SIGINT comes. `strict`: a bug ends everything (tests)."""
+    meters.install(meters.Meters())
+    stop = stop or anyio.Event()
+    journal = Journal.open(plan.journal.path, plan.journal.cap_bytes, plan.journal.flush_s, plan.gateway)
+    hub = Hub(plan.catalogue)
+    inboxes = {asset.id: Inbox(asset.id) for asset in plan.assets}
+    record = partial(_record, journal, plan.journal.raw)
+    out, path = partial(_out, hub, record), plan.journal.path
+    cycles = [Cycle(asset, restore.state(asset, path), inboxes[asset.id], out) for asset in plan.assets]
+    gate = Gate(inboxes, hub.newest, partial(_audit, journal))
+    async with anyio.create_task_group() as keeping:
+        keeping.start_soon(journal.run)
+        await _living(plan, cycles, hub, journal, gate, inboxes, stop, strict)
+        keeping.cancel_scope.cancel()
+
+
+async def _living(
+    plan: Plan,
+    cycles: list[Cycle],
+    hub: Hub,
+    journal: Journal,
+    gate: Gate,
+    inboxes: dict[str, Inbox],
+    stop: anyio.Event,
+    strict: bool,
+) -> None:
+    """Sinks around cycles around sources, each inner ring ending before the one around it."""
+    taps = Taps(plan.gateway, hub, journal)
+    for cycle in cycles:
+        _save(journal, cycle, plan.journal.raw)
+    async with anyio.create_task_group() as sinks:
+        _start_sinks(sinks, plan, taps, gate.ask, strict)
+        async with anyio.create_task_group() as turning:
+            for cycle in cycles:
+                turning.start_soon(partial(supervise.keep, f"cycle {cycle.asset.id}", cycle.run, strict=strict))
+            turning.start_soon(_checkpoints, journal, plan.journal.raw, cycles)
+            async with anyio.create_task_group() as reading:
+                _start_sources(reading, plan, inboxes, strict)
+                turning.start_soon(systemd.feed_watchdog)
+                systemd.notify("READY=1")
+                log.info("running: %d assets, %d sources", len(plan.assets), len(plan.sources))
+                await _stopped(stop)
+                systemd.notify("STOPPING=1")
+                reading.cancel_scope.cancel()
+            turning.cancel_scope.cancel()
+        for cycle in cycles:
+            cycle.end()
+            _save(journal, cycle)
+        await anyio.sleep(0.1)  # the last snapshots reach the feed's clients
+        await journal.drain(GRACE_S)
+        sinks.cancel_scope.cancel()
+
+
+async def _stopped(stop: anyio.Event) -> None:
+    async def signalled() -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for received in signals:
+                log.info("stopping on %s", signal.Signals(received).name)
+                stop.set()
+                return
+
+    async with anyio.create_task_group() as waiting:
+        waiting.start_soon(signalled)
+        await stop.wait()
+        waiting.cancel_scope.cancel()
+
+
+def _start_sources(group: TaskGroup, plan: Plan, inboxes: dict[str, Inbox], strict: bool) -> None:
+    for source in plan.sources:
+        intake = Intake(source.id, len(source.tags), plan.routes[source.id], inboxes)
+        once = partial(_source, source, intake)
+        group.start_soon(partial(supervise.keep, source.id, once, down=intake.down, strict=strict))
+
+
+async def _source(source: SourceUnit, intake: Intake) -> None:
+    driver = importlib.import_module(f"agent.drivers.{source.type}")
+    ends, writes = anyio.create_memory_object_stream[tuple[Write, Callable[[Answer], None]]](16)
+    with ends, writes:
+        await driver.run(source.config, source.tags, intake.put, writes)
+
+
+def _start_sinks(group: TaskGroup, plan: Plan, taps: Taps, ask: Ask, strict: bool) -> None:
+    for sink in plan.sinks:
+        once = partial(_sink, sink, taps, ask)
+        group.start_soon(partial(supervise.keep, sink.id, once, over=lambda: taps.records.draining, strict=strict))
+
+
+async def _sink(sink: SinkUnit, taps: Taps, ask: Ask) -> None:
+    module = importlib.import_module(f"agent.sinks.{sink.type}")
+    await module.run(sink.config, taps, ask)
+
+
+async def _checkpoints(journal: Journal, raw: bool, cycles: list[Cycle]) -> None:
+    for number in count(1):
+        await anyio.sleep(CHECKPOINT_S)
+        for cycle in cycles:
+            _save(journal, cycle, raw and number % HISTORY_STATE == 0)
+
+
+def _save(journal: Journal, cycle: Cycle, in_history: bool = False) -> None:
+    """A checkpoint; `in_history` also among the ticks, where a backtest can begin."""
+    body, now_ns = states.freeze(cycle.asset, cycle.state), clock.now_ns()
+    journal.put(records.checkpoint(cycle.asset.id, now_ns, body))
+    if in_history:
+        journal.put(Entry(records.RAW, cycle.asset.id, "state", now_ns, body))
+
+
+def _out(hub: Hub, record: Callable[[Tick, Snapshot], None], tick: Tick, snapshot: Snapshot) -> None:
+    record(tick, snapshot)
+    hub.publish(snapshot)
+
+
+def _record(journal: Journal, raw: bool, tick: Tick, snapshot: Snapshot) -> None:
+    """Everything of one cycle into the journal, none of it waited for."""
+    if raw:
+        journal.put(records.tick(tick))
+        journal.put(records.snapshot(snapshot))
+    for event in snapshot.events:
+        journal.put(records.event(event))
+    for summary in snapshot.summaries:
+        journal.put(records.summary(summary))
+
+
+def _audit(journal: Journal, event: Event) -> None:
+    journal.put(records.audit(event))

@@ -1,0 +1,217 @@
+"""Every command with its options, a page; each imports its own module when it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="edgetwin",
+    help="A digital twin beside the machine: polls PLCs, estimates what is not measured, finds departures, tells SCADA "
+    "and the cloud.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+config_app = typer.Typer(help="Look at a configuration.", no_args_is_help=True, rich_markup_mode=None)
+fit_app = typer.Typer(help="Make models from a recording.", no_args_is_help=True, rich_markup_mode=None)
+users_app = typer.Typer(help="Users of the OPC UA server.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(config_app, name="config")
+app.add_typer(fit_app, name="fit")
+app.add_typer(users_app, name="users")
+
+File = Annotated[Path, typer.Argument(help="The configuration file (YAML).", show_default=False)]
+MaybeFile = Annotated[Path | None, typer.Argument(help="The configuration file (YAML).", show_default=False)]
+StateDir = Annotated[Path | None, typer.Option("--state-dir", help="Keep state here, not where FILE says.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Change one value: sources.plc1.port=5021. Can be given again.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Socket = Annotated[Path | None, typer.Option("--socket", help="The daemon's feed socket.")]
+Where = Annotated[list[str] | None, typer.Option("--where", help="Use only rows where TAG=VALUE, as drive/state=2.")]
+
+
+@app.command()
+def run(file: File, state_dir: StateDir = None, settings: Settings = None, log: str = "info") -> None:
+    """Run the daemon: read, estimate, tell, until stopped."""
+    from agent.cli import daemon
+
+    daemon.run(file, state_dir, settings or [], log)
+
+
+@app.command()
+def check(file: File, settings: Settings = None) -> None:
+    """Say all that is wrong with a configuration, each as file:line:col. Exit 1 if anything is."""
+    from agent.cli import configuration
+
+    configuration.check(file, settings or [])
+
+
+@config_app.command("show")
+def config_show(
+    file: File,
+    resolved: Annotated[bool, typer.Option("--resolved", help="Every value with where it comes from.")] = False,
+    settings: Settings = None,
+) -> None:
+    """Print a configuration, as written or with every value's origin."""
+    from agent.cli import configuration
+
+    configuration.show(file, resolved, settings or [])
+
+
+@app.command()
+def status(file: MaybeFile = None, socket: Socket = None, state_dir: StateDir = None, json: Json = False) -> None:
+    """Say how the running daemon is. Exit 0 if well, 1 if something is wrong, 3 if none runs."""
+    from agent.cli import status as command
+
+    command.run(file, socket, state_dir, json)
+
+
+@app.command()
+def read(
+    file: File,
+    tags: Annotated[list[str], typer.Argument(help="Tags as asset/group/name.", show_default=False)],
+    state_dir: StateDir = None,
+    settings: Settings = None,
+    json: Json = False,
+    timeout_s: Annotated[float, typer.Option("--timeout", help="Wait so long for a value, in s.")] = 5.0,
+) -> None:
+    """Read tags now: from the daemon if one runs, else from the machine itself. Exit 1 if one is Bad."""
+    from agent.cli import reading
+
+    reading.run(file, tags, state_dir, settings or [], json, timeout_s)
+
+
+@app.command()
+def watch(file: MaybeFile = None, socket: Socket = None, state_dir: StateDir = None) -> None:
+    """Watch the running daemon: measured and expected, residuals, score, case, events, who has received what."""
+    from agent.cli.watch import program
+
+    program.run(file, socket, state_dir)
+
+
+@app.command()
+def ack(
+    condition: Annotated[str, typer.Argument(help="The condition's id, as status prints it.")],
+    comment: str = "",
+    file: MaybeFile = None,
+    socket: Socket = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Acknowledge a condition in the running daemon."""
+    from agent.cli import asking
+
+    asking.run("ack", condition, {"comment": comment} if comment else {}, file, socket, state_dir)
+
+
+@app.command()
+def shelve(
+    condition: Annotated[str, typer.Argument(help="The condition's id, as status prints it.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")],
+    for_s: Annotated[float, typer.Option("--for", help="So long, in s; it ends by itself.")] = 3600.0,
+    file: MaybeFile = None,
+    socket: Socket = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Shelve a condition for a while, with a reason."""
+    from agent.cli import asking
+
+    asking.run("shelve", condition, {"reason": reason, "for_s": f"{for_s:g}"}, file, socket, state_dir)
+
+
+@app.command()
+def close(
+    case: Annotated[str, typer.Argument(help="The case's id, as status prints it.")],
+    cause: Annotated[str, typer.Option(help="real, false, planned or unknown: a label for later training.")],
+    file: MaybeFile = None,
+    socket: Socket = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Close the open case of an asset with its cause."""
+    from agent.cli import asking
+
+    asking.run("close", case, {"cause": cause}, file, socket, state_dir)
+
+
+@app.command()
+def backtest(
+    file: File,
+    state_dir: StateDir = None,
+    settings: Settings = None,
+    json: Json = False,
+    asset: Annotated[str | None, typer.Option(help="Only this asset.")] = None,
+) -> None:
+    """Play the journal's ticks through the engine again. With the models that ran then, the outcome is the same to
+    the bit; with others, the differences are counted. Exit 1 if any."""
+    from agent.cli import backtest as command
+
+    command.run(file, state_dir, settings or [], json, asset)
+
+
+@fit_app.command("twin")
+def fit_twin(
+    recording: Annotated[Path, typer.Argument(help="CSV: time, then one column a tag (group/name).")],
+    out: Annotated[Path, typer.Option(help="The model file to write (.json).")],
+    inputs: Annotated[str, typer.Option(help="Tags that drive the machine, separated by commas.")],
+    outputs: Annotated[str, typer.Option(help="Measured tags that follow, separated by commas.")],
+    virtual: Annotated[str, typer.Option(help="Columns to estimate later, when they are not measured.")] = "",
+    where: Where = None,
+    settle_s: Annotated[float, typer.Option("--settle", help="Drop so many s after each start.")] = 10.0,
+    units: Annotated[Path | None, typer.Option(help="Tag list (CSV) that gives the units.")] = None,
+    period_s: Annotated[float | None, typer.Option("--period", help="Period of the model, in s.")] = None,
+) -> None:
+    """Identify a linear twin from a recording of the healthy machine."""
+    from agent.cli import fitting
+
+    fitting.twin(recording, out, inputs, outputs, virtual, where or [], settle_s, units, period_s)
+
+
+@fit_app.command("detector")
+def fit_detector(
+    recording: Annotated[Path, typer.Argument(help="CSV: time, then one column a tag (group/name).")],
+    out: Annotated[Path, typer.Option(help="The model file to write (.onnx).")],
+    tags: Annotated[str, typer.Option(help="Tags to use, separated by commas; all numeric ones if left out.")] = "",
+    where: Where = None,
+    rows: Annotated[str, typer.Option(help="Only these rows of the file, as 0:400.")] = "",
+    settle_s: Annotated[float, typer.Option("--settle", help="Drop so many s after each start.")] = 10.0,
+    units: Annotated[Path | None, typer.Option(help="Tag list (CSV) that gives the units.")] = None,
+    budget_per_day: Annotated[float, typer.Option("--budget", help="False alarms allowed a day.")] = 1.0,
+    window: Annotated[int | None, typer.Option(help="Rows that the model looks back on.")] = None,
+    period_s: Annotated[float | None, typer.Option("--period", help="Period of the model, in s.")] = None,
+) -> None:
+    """Learn what healthy looks like from a recording, as one ONNX file."""
+    from agent.cli import fitting
+
+    fitting.detector(recording, out, tags, where or [], rows, settle_s, units, budget_per_day, window, period_s)
+
+
+@users_app.command("add")
+def users_add(
+    name: Annotated[str, typer.Argument(help="The user's name.")],
+    users_file: Annotated[Path, typer.Option("--file", help="The file of salted hashes.")],
+    role: Annotated[str, typer.Option(help="viewer, operator or engineer.")] = "viewer",
+    password_file: Annotated[Path | None, typer.Option(help="Read the password here instead of asking.")] = None,
+) -> None:
+    """Add a user of the OPC UA server, or change a password."""
+    from agent.cli import users
+
+    users.add(name, users_file, role, password_file)
+
+
+@app.command()
+def demo(
+    headless: Annotated[bool, typer.Option("--headless", help="No screen; print counts for every hop.")] = False,
+    for_s: Annotated[float | None, typer.Option("--for", help="Stop after so many seconds.")] = None,
+    json: Json = False,
+    state_dir: StateDir = None,
+    fault: Annotated[str, typer.Option(help="What happens: leak, wear, drift, friction or none.")] = "leak",
+    fault_at_s: Annotated[float, typer.Option("--fault-at", help="When, in s after the start.")] = 60.0,
+    ports: Annotated[str, typer.Option(help="fixed: the usual ports; free: any free ones.")] = "fixed",
+) -> None:
+    """Show it all on this machine: a plant, two PLCs, the twin, a leak after a minute, SCADA and the cloud."""
+    from agent.cli.demo import program
+
+    program.run(headless, for_s, json, state_dir, fault, fault_at_s, ports)

@@ -1,0 +1,59 @@
+"""`edgetwin check` and `edgetwin config show`; and the plan of a file for the other commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from agent.cli.telling import fail
+from agent.cli.telling import settings as chosen
+
+if TYPE_CHECKING:
+    from agent.config.load import Loaded
+    from agent.config.plan import Plan
+
+
+def loaded(file: Path, state_dir: Path | None, settings: Mapping[str, str]) -> Loaded:
+    """A configuration without problems; else every problem is printed and the command ends with 1."""
+    from agent.config.load import load
+    from agent.config.problems import ConfigErrors
+
+    try:
+        return load(file, state_dir, settings)
+    except ConfigErrors as errors:
+        for problem in errors.problems:
+            typer.echo(str(problem), err=True)
+        fail(f"{file}: {_count(len(errors.problems))}")
+
+
+def planned(file: Path, state_dir: Path | None, settings: Mapping[str, str]) -> Plan:
+    """What a file says is to run."""
+    from agent.config.plan import plan
+
+    return plan(loaded(file, state_dir, settings))
+
+
+def check(file: Path, settings: Sequence[str]) -> None:
+    """Print every problem, or one line that says what the file describes."""
+    made = planned(file, None, chosen(settings))
+    machines = len(made.assets) - 1
+    tags = sum(len(source.tags) for source in made.sources if source.type != "self")
+    models = sum(len(asset.models) for asset in made.assets)
+    typer.echo(f"{file}: right. {machines} asset(s), {tags} tags, {models} models, {len(made.sinks)} sinks")
+
+
+def show(file: Path, resolved: bool, settings: Sequence[str]) -> None:
+    """Print the file, or every value with its origin."""
+    if not resolved:
+        typer.echo(file.read_text(), nl=False)
+        return
+    from agent.config.resolved import resolved as lines
+
+    typer.echo(lines(loaded(file, None, chosen(settings))))
+
+
+def _count(n: int) -> str:
+    return f"{n} problem{'s' if n != 1 else ''}"

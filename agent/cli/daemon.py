@@ -1,0 +1,65 @@
+"""`edgetwin run`: the daemon in the foreground, as systemd wants it."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+
+from agent.cli.configuration import planned
+from agent.cli.telling import fail
+from agent.cli.telling import settings as chosen
+
+
+def run(file: Path, state_dir: Path | None, settings: Sequence[str], level: str) -> None:
+    """Load the file, hold the state directory, run until stopped."""
+    levels = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+    if level not in levels:
+        fail(f"--log {level}: expected one of {', '.join(levels)}", 2)
+    log_to_stderr(levels[level])
+    plan = planned(file, state_dir, chosen(settings))
+    with _alone(plan.state_dir):
+        from agent import app
+
+        options = {"use_uvloop": _has_uvloop()}
+        anyio.run(app.run, plan, backend="asyncio", backend_options=options)
+
+
+def log_to_stderr(level: int) -> None:
+    """One line an entry; journald adds the time, a terminal gets it from us."""
+    stamp = "" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
+    logging.basicConfig(level=level, stream=sys.stderr, format=stamp + "%(levelname)s %(name)s: %(message)s")
+    for library in ("asyncua", "pymodbus", "mqtt"):
+        logging.getLogger(library).setLevel(max(level, logging.ERROR))
+
+
+@contextmanager
+def _alone(state_dir: Path) -> Iterator[None]:
+    """Hold the state directory against a second daemon."""
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
+        lock = os.open(state_dir / "lock", os.O_CREAT | os.O_RDWR, 0o640)
+    except OSError as error:
+        fail(f"state directory {state_dir}: {error.strerror}. Choose another with --state-dir DIR")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        fail(f"another edgetwin runs with the state directory {state_dir}")
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _has_uvloop() -> bool:
+    try:
+        import uvloop  # noqa: F401
+    except ImportError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The demonstration: a whole plant on this machine, from the PLC to the cloud, over real sockets."""

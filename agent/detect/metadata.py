@@ -1,0 +1,133 @@
+"""What a detector file says about itself: the `metadata_props` of the ONNX file, each key `edgetwin.<field>`.
+
+Values are JSON, so that any viewer of ONNX files shows them. There is no time stamp: the same recording gives the
+same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any
+
+SCHEMA = 1
+KIND = "detect.onnx"
+PREFIX = "edgetwin."
+LONGEST_WINDOW = 4096
+MOST_TAGS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Everything about a detector that is not its graph.
+
+    tags, units: columns of the window in order. window: rows. period_s: seconds a row. hold_rows: rows for which an
+    absent input may be held. persistence (k, n): the published score is the k-th largest of the last n.
+    limit: of the published score. threshold: how the limit was set. calibration, holdout: measured figures.
+    """
+
+    schema: int
+    kind: str
+    tags: tuple[str, ...]
+    units: tuple[str, ...]
+    window: int
+    period_s: float
+    modes: tuple[str, ...]
+    settle_s: float
+    hold_rows: int
+    persistence: tuple[int, int]
+    limit: float
+    score: str
+    contribution: str
+    threshold: Mapping[str, float]
+    calibration: Mapping[str, float]
+    holdout: Mapping[str, float]
+    features: Mapping[str, Any]
+    training_sha256: str
+    created_by: str
+
+    def props(self) -> dict[str, str]:
+        """The `metadata_props` of the file."""
+        return {PREFIX + f.name: json.dumps(_plain(getattr(self, f.name)), ensure_ascii=False) for f in fields(self)}
+
+
+def parse(props: Mapping[str, str]) -> Metadata:
+    """The metadata in `metadata_props`; ValueError lists what is missing or names what is wrong."""
+    missing = [f.name for f in fields(Metadata) if PREFIX + f.name not in props]
+    if len(missing) == len(fields(Metadata)):
+        raise ValueError("it has no edgetwin metadata; expected a file made by `edgetwin fit detector`")
+    if missing:
+        raise ValueError(f"metadata {', '.join(missing)} missing")
+    raw = {f.name: _json(f.name, props[PREFIX + f.name]) for f in fields(Metadata)}
+    _check_words(raw)
+    _check_numbers(raw)
+    _check_tags(raw)
+    figures = {name: MappingProxyType(raw[name]) for name in ("threshold", "calibration", "holdout", "features")}
+    lists = {name: tuple(raw[name]) for name in ("tags", "units", "modes", "persistence")}
+    return Metadata(**{**raw, **figures, **lists})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _json(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"metadata {name}: not JSON ({error})") from error
+
+
+def _refuse(name: str, value: Any, expected: str) -> None:
+    raise ValueError(f"metadata {name} is {json.dumps(value)[:80]}, expected {expected}")
+
+
+def _check_words(raw: dict[str, Any]) -> None:
+    if raw["schema"] != SCHEMA:
+        _refuse("schema", raw["schema"], f"{SCHEMA}: made by another version of edgetwin")
+    if raw["kind"] != KIND:
+        _refuse("kind", raw["kind"], KIND)
+    for name in ("score", "contribution", "training_sha256", "created_by"):
+        if not isinstance(raw[name], str):
+            _refuse(name, raw[name], "a text")
+    for name in ("threshold", "calibration", "holdout", "features"):
+        if not isinstance(raw[name], dict):
+            _refuse(name, raw[name], "an object")
+
+
+def _check_numbers(raw: dict[str, Any]) -> None:
+    if not _whole(raw["window"], 1, LONGEST_WINDOW):
+        _refuse("window", raw["window"], f"a number of rows from 1 to {LONGEST_WINDOW}")
+    if not _whole(raw["hold_rows"], 0, LONGEST_WINDOW):
+        _refuse("hold_rows", raw["hold_rows"], "a number of rows")
+    for name, low in (("period_s", 1e-3), ("settle_s", 0.0), ("limit", 1e-9)):
+        if not _number(raw[name]) or raw[name] < low:
+            _refuse(name, raw[name], f"a number of at least {low:g}")
+        raw[name] = float(raw[name])
+    pair = raw["persistence"]
+    if not (isinstance(pair, list) and len(pair) == 2 and _whole(pair[1], 1, 1000) and _whole(pair[0], 1, pair[1])):
+        _refuse("persistence", pair, "[k, n] with 1 <= k <= n <= 1000")
+
+
+def _check_tags(raw: dict[str, Any]) -> None:
+    for name in ("tags", "units", "modes"):
+        if not isinstance(raw[name], list) or not all(isinstance(text, str) for text in raw[name]):
+            _refuse(name, raw[name], "a list of texts")
+    tags = raw["tags"]
+    if not 1 <= len(tags) <= MOST_TAGS or len(set(tags)) != len(tags) or "" in tags:
+        _refuse("tags", tags, f"1 to {MOST_TAGS} different names")
+    if len(raw["units"]) != len(tags):
+        _refuse("units", raw["units"], f"one unit for each of the {len(tags)} tags")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
