@@ -1,8 +1,10 @@
-"""The whole demonstration rig for tests, on free ports: real processes, driven from the command line as a user would."""
+"""The demonstration rig for tests, on free ports: real processes, driven from the command line as a user would."""
 
+import asyncio
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.cli.demo import rig as rigs
+from agent.core import quality
+from agent.core.nouns import Catalogue
+from agent.runtime import clock
+from agent.sinks.feed.client import connect
 
 ROOT = Path(__file__).parent.parent
 PATHS = os.environ["PATH"] + ":/usr/sbin"
@@ -36,6 +42,12 @@ def until(what, seconds, every_s=0.2):
             return value
         assert time.monotonic() < end, f"not within {seconds} s: {what.__name__ if hasattr(what, '__name__') else what}"
         time.sleep(every_s)
+
+
+def listens(port):
+    """Whether somebody listens on a port of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @dataclass
@@ -90,6 +102,8 @@ class Live:
     def start(self, *names):
         for name in names:
             self.processes[name].start()
+            if name == "broker":
+                until(lambda: listens(self.ports.broker), 10)
             if name in ("plant", "plc1", "plc2"):
                 until(lambda n=name: "ready" in self.processes[n].text(), 20)
         return self
@@ -110,10 +124,24 @@ class Live:
         points = tree["meters"] if asset == "gateway" else next(a["points"] for a in tree["assets"] if a["id"] == asset)
         return points[rest]["value"], points[rest]["status"]
 
+    def seconds_until(self, name, status, seconds=10.0):
+        """How long after now the daemon itself says that a point's status begins with `status`, by its own clock."""
+        return asyncio.run(self._seconds_until(name, status, seconds))
+
+    async def _seconds_until(self, name, status, seconds):
+        since_ns, asset = clock.now_ns(), name.partition("/")[0]
+        async with asyncio.timeout(seconds), connect(self.rig.feed) as feed:
+            row = None
+            async for noun in feed:
+                if isinstance(noun, Catalogue):
+                    row = [p.id for p in noun.of(asset)].index(name)
+                elif noun.asset == asset and noun.t_ns > since_ns:
+                    if quality.name(int(noun.status[row])).startswith(status):
+                        return (noun.t_ns - since_ns) * 1e-9
+        raise AssertionError(f"the feed ended before {name} was {status}")
+
     def order(self, **order):
         """Tell the plant something over its control socket."""
-        import asyncio
-
         return asyncio.run(rigs.tell_plant(self.rig.control, order))
 
 

@@ -36,8 +36,8 @@ class Mosquitto:
         self.binary = program("mosquitto", "mosquitto")
         self.process = None
         plain = ["allow_anonymous true"] if not any("allow_anonymous" in line for line in lines) else []
-        config = [*first, f"listener {self.port} 127.0.0.1", *plain, "persistence true", f"persistence_location {folder}/",
-                  "log_type warning", "user root", *lines]  # fmt: skip
+        listener, stored = f"listener {self.port} 127.0.0.1", f"persistence_location {folder}/"
+        config = [*first, listener, *plain, "persistence true", stored, "log_type warning", "user root", *lines]
         (folder / "mosquitto.conf").write_text("\n".join(config) + "\n")
 
     async def start(self):
@@ -136,8 +136,8 @@ class Door:
         self._cut = anyio.Event()
 
     async def run(self):
-        server = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=self.port)
-        await server.serve(self._lead)
+        async with await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=self.port) as server:
+            await server.serve(self._lead)
 
     def shut(self):
         self.open = False

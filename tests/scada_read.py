@@ -26,7 +26,7 @@ async def main(url, user, password_file, folder, node_id):
     )
     async with client:
         names = await client.get_namespace_array()
-        space = next(i for i, name in enumerate(names) if name.startswith("urn:edgetwin:") and i > 1)
+        space = next(i for i, name in enumerate(names) if name.startswith("urn:edgetwin:"))
         node = client.get_node(ua.NodeId(node_id, space))
         value = await node.read_data_value(raise_on_bad_status=False)
         unit = client.get_node(ua.NodeId(f"{node_id}.EngineeringUnits", space))

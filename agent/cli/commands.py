@@ -179,7 +179,7 @@ def fit_detector(
     settle_s: Annotated[float, typer.Option("--settle", help="Drop so many s after each start.")] = 10.0,
     units: Annotated[Path | None, typer.Option(help="Tag list (CSV) that gives the units.")] = None,
     budget_per_day: Annotated[float, typer.Option("--budget", help="False alarms allowed a day.")] = 1.0,
-    window: Annotated[int | None, typer.Option(help="Rows that the model looks back on.")] = None,
+    window: Annotated[int, typer.Option(help="Rows that the model looks back on.")] = 30,
     period_s: Annotated[float | None, typer.Option("--period", help="Period of the model, in s.")] = None,
 ) -> None:
     """Learn what healthy looks like from a recording, as one ONNX file."""

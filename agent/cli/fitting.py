@@ -55,7 +55,7 @@ def detector(
     settle_s: float,
     units: Path | None,
     budget_per_day: float,
-    window: int | None,
+    window: int,
     period_s: float | None,
 ) -> None:
     """Fit, report, write."""
@@ -75,7 +75,7 @@ def detector(
             units=_units(units),
             budget_alarms_per_day=budget_per_day,
             period_s=period_s,
-            **({} if window is None else {"window": window}),
+            window=window,
         )
     except (FitError, OSError) as error:
         fail(str(error))

@@ -34,6 +34,7 @@ OWN = (
     ("journal/dropped", "1", "Records lost because they could not be written"),
     ("journal/pending", "1", "Records that no destination has acknowledged yet"),
     ("engine/step_ms", "ms", "Time of the last cycle's step"),
+    ("engine/missed", "1", "Cycles that came too late to be run"),
     ("process/rss_mib", "MiB", "Memory of the daemon"),
     ("process/cpu_percent", "%", "Processor time of the daemon"),
     ("process/uptime_s", "s", "Time since the daemon started"),

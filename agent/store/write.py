@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -84,7 +85,9 @@ class Store:
             raise StoreDamagedError(f"{path}: {error}") from error
 
     def close(self) -> None:
-        """Close the file; what was committed stays."""
+        """Close the file; what was committed stays. The log is folded in if that can be done, else the next start does."""
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._db.close()
 
     def want(self, class_: str, dests: Sequence[str]) -> None:

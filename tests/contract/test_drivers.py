@@ -141,7 +141,7 @@ async def test_a_loop_that_is_late_costs_no_drift(started):
     """The event loop blocked for 2.3 periods: the phase is kept, what was missed is counted."""
     async with running(started.driver, started.config, started.tags) as rig:
         await rig.until(lambda: rig.counts.min() >= 2)
-        time.sleep(2.3 * PERIOD_S)  # noqa: ASYNC251
+        time.sleep(2.3 * PERIOD_S)
         await anyio.sleep(2.2 * PERIOD_S)
         assert rig.meters.read(f"{started.config.id}/missed") >= 1
         late = np.array([b.t_ns[0] for b in rig.batches[-2:]]) % int(PERIOD_S * 1e9)

@@ -39,7 +39,7 @@ async def serving(path, taps, ask=echo, **options):
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(package.run, config, taps, ask)
         with anyio.fail_after(2):
-            while not path.exists():  # noqa: ASYNC110
+            while not path.exists():
                 await anyio.sleep(0.005)
         await anyio.sleep(0.01)
         yield counted
@@ -132,7 +132,7 @@ async def test_a_beat_becomes_meters(path):
     async with serving(path, FakeTaps()) as counted, connect(path) as feed:
         await feed.beat("opcua", {"sessions": 3, "errors": 0})
         with anyio.fail_after(2):
-            while counted.read("opcua/sessions") is None:  # noqa: ASYNC110
+            while counted.read("opcua/sessions") is None:
                 await anyio.sleep(0.005)
         assert counted.read("opcua/sessions") == 3.0
         assert counted.read("feed/clients") == 1.0

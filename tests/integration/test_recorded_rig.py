@@ -4,9 +4,10 @@ import csv
 import json
 import subprocess
 import sys
+import time
 
 import pytest
-from live import ROOT, Process, edgetwin, tool, until
+from live import ROOT, Process, edgetwin, listens, tool, until
 
 from agent.cli.demo.processes import free_ports
 from agent.sinks.opcua import users
@@ -98,6 +99,7 @@ def test_a_recorded_anomaly_reaches_the_cloud_and_scada(bench):
     )  # fmt: skip
     assert fitted.returncode == 0, fitted.stderr
     processes["broker"].start()
+    until(lambda: listens(at["broker"]), 10)
     listening = subprocess.Popen(
         [tool("mosquitto_sub"), "-p", str(at["broker"]), "-t", "edgetwin/bench/event/loop", "-W", "120"],
         stdout=subprocess.PIPE, text=True,
@@ -105,12 +107,15 @@ def test_a_recorded_anomaly_reaches_the_cloud_and_scada(bench):
     processes["agent"].start()
     until(lambda: "running" in processes["agent"].text(), 20)
     processes["replay"].start()
+    started_s = time.monotonic()
     try:
         alert = next(e for e in map(json.loads, listening.stdout) if e["change"] == "raised")
     finally:
         listening.terminate()
         listening.communicate()
     assert alert["condition"]["kind"] == "anomaly"
+    row = 400 + (time.monotonic() - started_s) * SPEED
+    assert 573 <= row <= 700, f"alert at about row {row:.0f}, the labelled anomaly begins at row 573"
     done = subprocess.run(
         [sys.executable, ROOT / "tests" / "scada_read.py", f"opc.tcp://127.0.0.1:{at['server']}", "scada",
          folder / "password", folder / "scada", "loop/anomaly/score"],
