@@ -7,7 +7,9 @@ import argparse
 import asyncio
 import ipaddress
 import logging
+import os
 import sys
+from contextlib import suppress
 from functools import partial
 
 from amqtt.contexts import BrokerConfig, ListenerConfig
@@ -15,6 +17,8 @@ from amqtt.errors import BrokerError
 
 from hil.mqtt_sessions import LoopbackBroker
 from hil.process import host_port, ready, run
+
+SHUTDOWN_S = 1.0
 
 
 def loopback(text: str) -> tuple[str, int]:
@@ -50,7 +54,11 @@ async def serve(host: str, port: int) -> None:
     try:
         await asyncio.Event().wait()
     finally:
-        await broker.shutdown()
+        # The library's shutdown can wait for ever for a client that is just coming or going. Nothing is kept beyond
+        # this process, so after a moment for the others it ends here and leaves the sockets to the kernel.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(broker.shutdown(), SHUTDOWN_S)
+        os._exit(0)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -135,9 +135,10 @@ class Live:
             async for noun in feed:
                 if isinstance(noun, Catalogue):
                     row = [p.id for p in noun.of(asset)].index(name)
-                elif noun.asset == asset and noun.t_ns > since_ns:
-                    if quality.name(int(noun.status[row])).startswith(status):
-                        return (noun.t_ns - since_ns) * 1e-9
+                    continue
+                is_new = noun.asset == asset and noun.t_ns > since_ns
+                if is_new and quality.name(int(noun.status[row])).startswith(status):
+                    return (noun.t_ns - since_ns) * 1e-9
         raise AssertionError(f"the feed ended before {name} was {status}")
 
     def order(self, **order):

@@ -134,15 +134,16 @@ class Writer:
         try:
             for class_, dests in self.queue.wanted.items():
                 store.want(class_, dests)
-            if self._work:
-                self.counts.dropped += sum(lost.count for lost in store.commit(self._work))
+            while self._work:
+                part, rest = self._work.split(self._open.limit)
+                self.counts.dropped += sum(lost.count for lost in store.commit(part))
                 self.counts.commits += 1
+                self._work = rest
+                self.queue.written()
             self.counts.bytes = store.size()
         except StoreError as error:
             self._failed(error)
             return False
-        self._work = Work()
-        self.queue.written()
         if self._error:
             log.warning("journal: %s: writing again", self._path)
         self._error, self._retry_ns, self._retry_wait_ns = "", 0, 0

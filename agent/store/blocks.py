@@ -67,7 +67,7 @@ class Open:
 
     def __init__(self, limit: int) -> None:
         """Nothing in them."""
-        self._limit = limit
+        self.limit = limit
         self._entries: dict[str, list[Entry]] = {}
         self._size: dict[str, int] = {}
 
@@ -75,7 +75,7 @@ class Open:
         """Put a raw entry in; the block if that filled it."""
         self._entries.setdefault(entry.asset, []).append(entry)
         self._size[entry.asset] = self._size.get(entry.asset, 0) + len(entry.body)
-        return self.take(entry.asset) if self._size[entry.asset] >= self._limit else None
+        return self.take(entry.asset) if self._size[entry.asset] >= self.limit else None
 
     def take(self, asset: str) -> Entry | None:
         """The open block of one asset, None if there is nothing in it."""

@@ -6,6 +6,7 @@ database, because a damaged one cannot be asked. Older schema versions are broug
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -71,6 +72,17 @@ def translated() -> Iterator[None]:
         if code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISUSE):
             raise
         raise StoreError(f"{getattr(error, 'sqlite_errorname', 'error')}: {error}") from error
+
+
+def lock(path: Path) -> int:
+    """The file descriptor of a lock beside the database, which the kernel frees however we end. StoreError: in use."""
+    held = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o640)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(held)
+        raise StoreError(f"{path} is being written by another process; is edgetwin running already?") from error
+    return held
 
 
 def connect(path: Path, wal_pages: int) -> sqlite3.Connection:

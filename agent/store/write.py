@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -32,6 +33,15 @@ class Work:
     clock: list[ClockRow] = field(default_factory=list)
     damaged: list[int] = field(default_factory=list)
 
+    def split(self, size: int) -> tuple[Work, Work]:
+        """The first entries, of at least one and about `size` bytes, with all that is no entry; and the rest."""
+        total = 0
+        for n, entry in enumerate(self.entries):
+            total += len(entry.body)
+            if total >= size:
+                return replace(self, entries=self.entries[: n + 1]), Work(entries=self.entries[n + 1 :])
+        return self, Work()
+
     def __bool__(self) -> bool:
         return bool(self.entries or self.lost or self.acks or self.clock or self.damaged)
 
@@ -39,10 +49,10 @@ class Work:
 class Store:
     """An open database and the last sequence number of each class. Not for two threads at once."""
 
-    def __init__(self, db: sqlite3.Connection, path: Path, epoch: int, boot: str, cap_bytes: int) -> None:
+    def __init__(self, db: sqlite3.Connection, lock: int, path: Path, epoch: int, boot: str, cap_bytes: int) -> None:
         """Use `open`."""
         self.path, self.epoch = path, epoch
-        self._db = db
+        self._db, self._lock = db, lock
         self._wanted: dict[str, tuple[str, ...]] = {}
         self._limit_pages = _limit_pages(cap_bytes)
         self._boot = _boot_number(db, boot)
@@ -59,23 +69,34 @@ class Store:
         `damaged`: reading or writing has found damage, so that the file is set aside although it opens.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
+        lock = schema.lock(path)
+        try:
+            return cls._opened_or_new(path, lock, cap_bytes, boot, gateway, damaged)
+        except OSError:
+            os.close(lock)
+            raise
+
+    @classmethod
+    def _opened_or_new(
+        cls, path: Path, lock: int, cap_bytes: int, boot: str, gateway: str, damaged: bool
+    ) -> tuple[Self, Path | None]:
         try:
             if damaged:
                 raise StoreDamagedError(f"{path} was found to be damaged")
-            return cls._opened(path, cap_bytes, boot, gateway), None
+            return cls._opened(path, lock, cap_bytes, boot, gateway), None
         except StoreDamagedError:
             aside = schema.set_aside(path)
-        store = cls._opened(path, cap_bytes, boot, gateway)
+        store = cls._opened(path, lock, cap_bytes, boot, gateway)
         store.note_epoch_lost()
         return store, aside
 
     @classmethod
-    def _opened(cls, path: Path, cap_bytes: int, boot: str, gateway: str) -> Self:
+    def _opened(cls, path: Path, lock: int, cap_bytes: int, boot: str, gateway: str) -> Self:
         db: sqlite3.Connection | None = None
         try:
             with translated():
                 db = schema.connect(path, _wal_pages(cap_bytes))
-                return cls(db, path, schema.prepare(db, path, gateway), boot, cap_bytes)
+                return cls(db, lock, path, schema.prepare(db, path, gateway), boot, cap_bytes)
         except (OSError, sqlite3.Error, TypeError, ValueError) as error:
             if db is not None:
                 db.close()
@@ -85,10 +106,11 @@ class Store:
             raise StoreDamagedError(f"{path}: {error}") from error
 
     def close(self) -> None:
-        """Close the file; what was committed stays. The log is folded in if that can be done, else the next start does."""
+        """Close the file; what was committed stays. The log is folded in now if possible, else at the next start."""
         with suppress(sqlite3.Error):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._db.close()
+        os.close(self._lock)
 
     def want(self, class_: str, dests: Sequence[str]) -> None:
         """Who reads a class: retention gives up what they all have acknowledged before anything else of the class."""

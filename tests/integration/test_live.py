@@ -134,11 +134,11 @@ def test_alerts_and_their_case_survive_a_restart_and_the_journal_plays_back_to_t
     until(lambda: any(c["acknowledged"] for c in live.status()["assets"][0]["conditions"]), 5)
     assert live.processes["agent"].stop() == 0
     played = edgetwin("backtest", "configs/two-tank.yaml", "--state-dir", live.state_dir, "--json")
+    assert played.returncode == 0, played.stdout + played.stderr
     tree = json.loads(played.stdout)
-    assert played.returncode == 0, played.stdout
     assert {a["asset"] for a in tree["assets"]} == {"rig", "gateway"}
     for asset in tree["assets"]:
-        assert asset["ticks"] > 30
+        assert asset["ticks"] > 20
         assert asset["different"] == 0
     live.start("agent")
     again = until(lambda: (live.status() or {}).get("assets") and live.status()["assets"][0]["case"], 20)

@@ -10,7 +10,7 @@ import pytest
 
 from agent.core import wire
 from agent.core.nouns import Batch, Condition, Event, Tick
-from agent.store import blocks, intervals, record
+from agent.store import blocks, clocks, intervals, record
 from agent.store.read import Reader
 from agent.store.record import CHECKPOINT, EVENT, RAW, SUMMARY, Ack, ClockRow, Entry, Lost
 from agent.store.schema import StoreError, StoreFullError
@@ -412,3 +412,35 @@ def test_boots_do_not_mix(path):
     reader = Reader.open(path)
     assert [(r.boot, r.wall_ns) for r in all_of(reader, EVENT)] == [("a", 10), ("b", 1010), ("c", 2010)]
     reader.close()
+
+
+def test_a_store_in_use_is_refused_and_left_alone(store, path):
+    put(store, entry(EVENT, b"mine"))
+    for damaged in (False, True):
+        with pytest.raises(StoreError, match="running already"):
+            opened(path, damaged=damaged)
+    put(store, entry(EVENT, b"still mine"))
+    assert not list(path.parent.glob("*.corrupt-*"))
+
+
+def test_a_long_clock_table_is_thinned_but_for_what_says_something(store, reader, monkeypatch):
+    monkeypatch.setattr(clocks, "MOST_ROWS", 200)
+    for n in range(1000):
+        late = 0 if n < 400 else 3_600_000_000_000  # the wall clock stepped once
+        put(store, clock=[ClockRow(n * 60_000_000_000, 10**18 + n * 60_000_000_000 + late, "unsynchronised")])
+    rows = store._db.execute("SELECT count(*) FROM clock").fetchone()[0]
+    assert rows < 400
+    for n in (0, 399, 400, 999):
+        late = 0 if n < 400 else 3_600_000_000_000
+        assert reader.wall_ns(BOOT, n * 60_000_000_000)[0] == 10**18 + n * 60_000_000_000 + late
+
+
+def test_work_is_split_without_losing_or_reordering(store):
+    work = Work(entries=[entry(EVENT, b"x" * n) for n in range(50)], acks=[Ack("a", EVENT, 1, 1, 1)])
+    parts = []
+    while work:
+        part, work = work.split(300)
+        parts.append(part)
+    assert [len(e.body) for part in parts for e in part.entries] == list(range(50))
+    assert [len(part.acks) for part in parts] == [1] + [0] * (len(parts) - 1)
+    assert len(parts) > 3

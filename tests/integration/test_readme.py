@@ -1,0 +1,168 @@
+"""Every command of README.md is run, in the order in which it stands there, on a rig that lives beside it."""
+
+import os
+import pty
+import re
+import select
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from live import ROOT, edgetwin, living, until
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line.strip()
+]
+CONFIG = "configs/two-tank.yaml"
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory):
+    with living(tmp_path_factory.mktemp("readme"), "plant", "plc1", "plc2", "broker", "agent") as rig:
+        until(rig.status, 20)
+        yield rig
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recording") / "healthy.csv"
+    command = [sys.executable, "-m", "hil.record", "--out", path, "--hours", "1", "--seed", "7", "--reference"]
+    subprocess.run(command, check=True, cwd=ROOT)
+    return path
+
+
+def on_a_terminal(command, until_shown, seconds):
+    """Run a command on a pseudo-terminal until it shows something, then press q: (exit code, what it showed)."""
+    parent, child = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "150", "LINES": "50"}
+    process = subprocess.Popen(
+        command, stdin=child, stdout=child, stderr=child, cwd=ROOT, env=environment, start_new_session=True
+    )
+    os.close(child)
+    shown, end, asked = "", time.monotonic() + seconds, False
+    try:
+        while time.monotonic() < end:
+            if select.select([parent], [], [], 0.2)[0]:
+                try:
+                    shown += os.read(parent, 65536).decode(errors="replace")
+                except OSError:
+                    break
+            if not asked and until_shown in shown:
+                asked = True
+                os.write(parent, b"q")
+        return process.wait(20), shown
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        os.close(parent)
+
+
+def test_make_demo_and_watch_show_the_machine_running(live, tmp_path):
+    watch = [sys.executable, "-m", "agent.cli", "watch", "--socket", str(live.rig.feed)]
+    code, shown = on_a_terminal(watch, "RUNNING", 60)
+    assert code == 0
+    assert "lower/level" in shown
+    demo = [sys.executable, "-m", "agent.cli", "demo", "--ports", "free"]
+    code, shown = on_a_terminal(demo, "RUNNING", 90)
+    assert code == 0, shown[-2000:]
+    assert "UaExpert" in shown
+    assert "sensor drift" in shown
+
+
+def at_the_rig(live, words):
+    """The same command for the rig of this test: its state directory and ports."""
+    return [*words, "--state-dir", live.state_dir] if CONFIG in words else words
+
+
+def fitted(words, recording, folder):
+    swapped = [str(recording) if w == "healthy.csv" else w for w in words]
+    return [str(folder / w) if w in ("twin.json", "detector.onnx") else w for w in swapped]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command(command, live, recording, tmp_path):
+    words = shlex.split(command)
+    if words[0] == "make":
+        # The recipe is read here and run elsewhere: `make test` is what runs this, `make demo` is run above.
+        done = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return
+    assert words[0] == "edgetwin", f"no test knows how to run {command}"
+    words = words[1:]
+    verb = " ".join(words[:2]) if words[0] in ("fit", "config", "users") else words[0]
+    RUNS.get(verb, plainly)(words, live, recording, tmp_path)
+
+
+def plainly(words, live, recording, folder):
+    done = edgetwin(*at_the_rig(live, words), timeout_s=240)
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+def the_demo(words, live, recording, folder):
+    at = words.index("--for") + 1
+    assert int(words[at]) >= 90, "the leak opens after a minute"
+    done = edgetwin(*words, "--ports", "free", timeout_s=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"ok": true' in done.stdout
+
+
+def a_second_daemon(words, live, recording, folder):
+    done = edgetwin(*at_the_rig(live, words))
+    assert "another edgetwin runs" in done.stderr  # the first, of this rig, was started by this very command
+
+
+def the_view(words, live, recording, folder):
+    code, shown = on_a_terminal(
+        [sys.executable, "-m", "agent.cli", *map(str, at_the_rig(live, words))], "upper/level", 30
+    )
+    assert code == 0, shown
+
+
+def the_status(words, live, recording, folder):
+    done = edgetwin(*at_the_rig(live, words))
+    assert done.returncode in (0, 1), done.stderr
+    assert "asset rig" in done.stdout
+
+
+def a_fit(words, live, recording, folder):
+    done = edgetwin(*fitted(words, recording, folder), timeout_s=240)
+    assert done.returncode == 0, done.stderr
+
+
+def closing_a_case(words, live, recording, folder):
+    until(lambda: live.point("rig/lower/level.deviation")[1] == "Good", 60)
+    live.order(do="leak")
+    case = until(lambda: live.status()["assets"][0]["case"], 60)
+    done = edgetwin(*at_the_rig(live, [case["id"] if w == "CASE" else w for w in words]))
+    live.order(do="repair")
+    assert done.returncode == 0, done.stderr
+
+
+def a_user(words, live, recording, folder):
+    (folder / "password").write_text("a long password\n")
+    swapped = [str(folder / w) if w == "users" and i > 1 else w for i, w in enumerate(words)]
+    done = edgetwin(*swapped, "--password-file", folder / "password")
+    assert done.returncode == 0, done.stderr
+
+
+RUNS = {
+    "demo": the_demo,
+    "run": a_second_daemon,
+    "watch": the_view,
+    "status": the_status,
+    "fit twin": a_fit,
+    "fit detector": a_fit,
+    "close": closing_a_case,
+    "users add": a_user,
+}
+
+
+def test_the_first_configuration_in_the_readme_is_the_one_we_ship():
+    shown = re.search(r"```yaml\n(.*?)```", README, re.DOTALL).group(1)
+    assert shown.strip() == (ROOT / "configs" / "minimal.yaml").read_text().strip()
