@@ -185,14 +185,8 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class Command(Request):
     """A Request that the gate let through to an asset."""
-
-    id: str
-    do: str
-    target: str
-    user: str
-    args: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

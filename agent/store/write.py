@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -132,21 +132,15 @@ class Store:
             return self._commit(work, min(count, self._limit_pages) - SPARE_PAGES)
 
     def _commit(self, work: Work, limit_pages: int) -> list[Lost]:
-        db, seq = self._db, dict(self._seq)
+        seq = dict(self._seq)
         largest = self._limit_pages * PAGE // 4
         too_large = [Lost(e.class_, e.n, TOO_LARGE, e.t_ns, e.t_ns) for e in work.entries if len(e.body) > largest]
         fitting = [e for e in work.entries if len(e.body) <= largest]
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with _transaction(self._db):
             self._room(fitting, limit_pages)
             self._add_lost(seq, [*work.lost, *too_large])
             self._add(seq, fitting)
             self._add_notes(work)
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
         self._seq = seq
         return too_large
 
@@ -201,6 +195,18 @@ class Store:
         """Bytes on disk: the database and its log."""
         beside = (self.path, self.path.with_name(self.path.name + "-wal"))
         return sum(p.stat().st_size for p in beside if p.exists())
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All of it is committed, or none."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
 
 
 def _merge(db: sqlite3.Connection, ack: Ack) -> None:

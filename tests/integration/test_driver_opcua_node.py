@@ -1,12 +1,12 @@
 """The OPC UA driver against a server that is not asyncua: node-opcua, with small limits and permuted namespaces."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from driver_rig import running
+from node_packages import installed
 from peers import Peer
 
 from agent.core.nouns import Tag, Write
@@ -20,17 +20,7 @@ SCRIPT = Path(__file__).parent / "node" / "server.js"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with the packages of node-opcua's server in it."""
-    if not shutil.which("npm") or not shutil.which("node"):
-        pytest.skip("needs node and npm")
-    made = tmp_path_factory.mktemp("node")
-    command = ["npm", "install", "--no-audit", "--no-fund", "--prefer-offline", "node-opcua-server@2"]
-    try:
-        done = subprocess.run(command, cwd=made, capture_output=True, text=True, timeout=180, check=False)
-    except subprocess.TimeoutExpired:
-        pytest.skip("the npm registry did not answer within 180 s")
-    if done.returncode:
-        pytest.skip(f"npm could not install node-opcua-server: {done.stderr.strip()[-200:]}")
-    return made
+    return installed(tmp_path_factory.mktemp("node"), "node-opcua-server@2")
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 import json
 import os
-import shutil
 import signal
-import subprocess
 from pathlib import Path
 
 import anyio
 import pytest
 from feed_taps import catalogue, snapshot
+from node_packages import installed
 from opcua_rig import CLIENT_URI, PASSWORD, USER, Rig, make_certificate, running
 
 from agent.core.nouns import Point, Role
@@ -22,17 +21,7 @@ LEVEL = "tank/lower/level"
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory):
     """A folder with node-opcua-client in it."""
-    if not shutil.which("npm") or not shutil.which("node"):
-        pytest.skip("needs node and npm")
-    folder = tmp_path_factory.mktemp("node")
-    command = ["npm", "install", "--no-audit", "--no-fund", "--prefer-offline", "node-opcua-client@2"]
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
-    except subprocess.TimeoutExpired:
-        pytest.skip("the npm registry did not answer within 180 s")
-    if done.returncode:
-        pytest.skip(f"npm could not install node-opcua-client: {done.stderr.strip()[-200:]}")
-    return folder
+    return installed(tmp_path_factory.mktemp("node"), "node-opcua-client@2")
 
 
 @pytest.fixture

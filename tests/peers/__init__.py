@@ -34,11 +34,13 @@ class Peer:
         self._process = subprocess.Popen(
             [*self.command, str(self.port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
-        line = self._process.stdout.readline()
-        if not re.match(r"ready \d+", line):
-            self.kill()
-            pytest.fail(f"{self.command} did not start: {line!r}")
-        return self
+        said = []
+        for line in self._process.stdout:  # a library may say something of its own before
+            if re.match(r"ready \d+", line):
+                return self
+            said.append(line)
+        self.kill()
+        return pytest.fail(f"{self.command} did not start: {said}")
 
     def kill(self):
         if self._process is not None:
