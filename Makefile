@@ -20,7 +20,7 @@ demo: setup
 	$(BIN)/edgetwin demo
 
 test: setup system
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

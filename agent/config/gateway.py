@@ -26,6 +26,7 @@ OF_MQTT = (
 OF_OPCUA = (
     ("opcua/sessions", "1", "Clients that are logged in"),
     ("opcua/values_written", "1", "Values given to the server"),
+    ("opcua/notifications", "1", "Changes of values sent to clients"),
 )
 OF_TYPE = {"mqtt": OF_MQTT, "opcua": OF_OPCUA}
 OWN = (

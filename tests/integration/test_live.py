@@ -1,11 +1,14 @@
 """The daemon in its world: every hop looked at from outside, each neighbour killed and restarted, nothing simulated."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 from live import ROOT, edgetwin, living, tool, until
+from node_packages import installed
+from opcua_rig import CLIENT_URI, make_certificate
 
 pytestmark = pytest.mark.timeout(300)
 EVERYTHING = ("plant", "plc1", "plc2", "broker", "agent")
@@ -110,6 +113,23 @@ def test_scada_reads_a_value_with_unit_and_status(live):
     assert read["status"] == "Good"
     assert read["unit"] == "m"
     assert 0 < read["value"] < 2
+
+
+def test_node_opcua_reads_the_level_with_unit_and_status(live, tmp_path_factory, tmp_path):
+    packages = installed(tmp_path_factory.mktemp("node"), "node-opcua-client@2")
+    certificate, key = make_certificate(tmp_path, "node")
+    arguments = [live.rig.endpoint, "ns=1;s=rig/lower/level", certificate.with_suffix(".crt.pem"), key, "scada",
+                 live.rig.password_file.read_text().strip(), "2", CLIENT_URI]  # fmt: skip
+    done = subprocess.run(
+        ["node", ROOT / "tests" / "integration" / "node" / "read.js", *arguments], cwd=tmp_path, capture_output=True,
+        text=True, timeout=60, check=False, env={**os.environ, "NODE_PATH": str(packages / "node_modules")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    got = json.loads(done.stdout.splitlines()[-1])
+    assert 0.1 < got["value"] < 0.6
+    assert (got["unit"]["shown"], got["status"], got["range"]) == ("m", "Good", [0.0, 0.6])
+    assert "ns=1;s=rig/lower/level.expected" in got["browsed"]
+    assert all(status == "Good" for _, status in got["seen"])
 
 
 def test_a_killed_broker_loses_nothing(live):

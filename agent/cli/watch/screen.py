@@ -163,8 +163,8 @@ def _gateway(view: View) -> RenderableType:
     lines = [Text.assemble("sources  ", *_sources(view, meter))]
     acknowledged, pending, link = meter("mqtt/acknowledged"), meter("mqtt/pending"), meter("mqtt/connected")
     lines.append(Text(f"cloud    {_up(link)}  {_count(acknowledged)} acknowledged, {_count(pending)} waiting"))
-    sessions, written = meter("opcua/sessions"), meter("opcua/values_written")
-    lines.append(Text(f"SCADA    {_count(sessions)} sessions, {_count(written)} values written"))
+    sessions, sent = meter("opcua/sessions"), meter("opcua/notifications")
+    lines.append(Text(f"SCADA    {_count(sessions)} sessions, {_count(sent)} changes sent"))
     size, dropped = meter("journal/bytes"), meter("journal/dropped")
     lines.append(
         Text(f"journal  {_count(size / 1e6)} MB, {_count(dropped)} dropped   step {meter('engine/step_ms'):.2f} ms")

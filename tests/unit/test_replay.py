@@ -1,0 +1,59 @@
+"""A backtest: the same ticks give the same bits, another rule or a hole in the record is said."""
+
+from dataclasses import replace
+
+from engine_world import asset, batch, high, tick
+
+from agent.core import wire
+from agent.engine import state as states
+from agent.engine.replay import play
+from agent.engine.step import step
+
+
+def recorded(built, levels, from_seq=0):
+    """Messages as the journal holds them, and the state after them."""
+    state = replace(states.initial(built), seq=from_seq)
+    messages = [("state", states.freeze(built, state))]
+    for t, level in enumerate(levels, 1):
+        one = replace(tick(t, batch(t, level=level, state=2)), seq=from_seq + t)
+        state, snapshot = step(built, state, one)
+        messages += [("tick", wire.encode(one)), ("snapshot", wire.encode(snapshot))]
+    return messages
+
+
+LEVELS = [1.0, 5.0, 11.0, 12.0, 12.0, 4.0]
+
+
+def test_the_same_ticks_give_the_same_bits():
+    built = asset([high()], summary_s=3.0)
+    outcome = play(built, recorded(built, LEVELS))
+    assert (outcome.ticks, outcome.same, outcome.different, outcome.skipped) == (6, 6, 0, 0)
+    assert outcome.alerts_live == outcome.alerts_now == 1
+
+
+def test_another_limit_is_told_with_what_changed():
+    built = asset([high()])
+    outcome = play(asset([high(limit=100.0)]), recorded(built, LEVELS))
+    assert outcome.different > 0
+    assert (outcome.alerts_live, outcome.alerts_now) == (1, 0)
+    assert outcome.differences
+
+
+def test_a_changed_value_is_named_with_its_point():
+    built = asset()
+    messages = recorded(built, LEVELS)
+    shorter = replace(built, models=())
+    shorter = replace(shorter, points=built.points[:4])
+    assert "points then" in play(shorter, messages).differences[0]
+    older = replace(built, stale_s=(-1.0,) * 3)
+    assert "rig/" in play(older, messages).differences[0]
+
+
+def test_ticks_after_a_hole_are_skipped_until_the_next_state():
+    built = asset()
+    first = recorded(built, LEVELS)
+    second = recorded(built, LEVELS, from_seq=1 << 32)
+    holed = first[:3] + first[5:] + second
+    outcome = play(built, holed)
+    assert outcome.skipped == 4
+    assert outcome.ticks == outcome.same == 1 + 6
