@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 from live import ROOT, edgetwin, living, tool, until
 from node_packages import installed
@@ -87,11 +88,10 @@ def test_a_killed_plc_goes_bad_within_two_periods_and_comes_back(live, plc, cut,
 
 def test_a_killed_opcua_child_comes_back_and_nothing_else_notices(live):
     cycles = live.status()["assets"][0]["cycles"]
-    children = subprocess.run(
-        ["pgrep", "-P", str(live.processes["agent"].popen.pid)], capture_output=True, text=True, check=True
-    ).stdout.split()
+    children = psutil.Process(live.processes["agent"].popen.pid).children()
     assert children
-    subprocess.run(["kill", "-9", *children], check=True)
+    for child in children:
+        child.kill()
     until(lambda: live.point("gateway/opcua/restarts")[0] >= 1, 15)
     until(lambda: live.status()["assets"][0]["cycles"] >= cycles + 5, 10)
     assert live.point("rig/lower/level")[1] == "Good"

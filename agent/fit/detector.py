@@ -1,0 +1,236 @@
+"""Makes a `detect.onnx` file from a recording of the healthy machine: `edgetwin fit detector`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from agent.core.nouns import F8
+from agent.detect import onnx as detect
+from agent.detect.metadata import KIND, SCHEMA, Metadata
+from agent.fit import mahalanobis
+from agent.fit.choose import FOLDS, Choices, make
+from agent.fit.graph import onnx_bytes
+from agent.fit.mahalanobis import Detector, Shape
+from agent.fit.recording import FitError, Recording, Segment, cut, read
+from agent.fit.threshold import Threshold
+
+WORST_AGREEMENT = 1e-3
+
+SCORE_TEXT = (
+    "distance from the healthy windows over its limit: 0 is their centre, above 1 for k of the last n rows alarms"
+)
+CONTRIBUTION_TEXT = "score times the share of its square that goes if this tag read what fits the others best"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """What was made and how good it is. smallest_step f8[C]: steps that alarm, each in the tag's own unit."""
+
+    path: str
+    bytes: int
+    about: Metadata
+    dropped: tuple[str, ...]
+    shape: Shape
+    threshold: Threshold
+    smallest_step: F8
+    agreement: float
+
+    def lines(self) -> list[str]:
+        """The report for a person."""
+        about, found, held = self.about, self.threshold, self.about.holdout
+        asked = about.threshold["budget_alarms_per_day"]
+        hours = found.rows * about.period_s / 3600.0
+        steps = zip(about.tags, self.smallest_step, about.units, strict=True)
+        short = f" (asked: {asked:g}, but the recording is too short)" if found.alarms_per_day > asked else ""
+        return [
+            f"{self.path}: {self.bytes} bytes, {len(about.tags)} tags",
+            *(f"left out: {name}" for name in self.dropped),
+            f"window of {about.window} rows, each {about.period_s:g} s, folded newest first into"
+            f" {_joined(self.shape.stretches)}; shrinkage {self.shape.shrinkage:g}, {self.shape.rounds} re-weightings",
+            f"limit for {found.alarms_per_day:.3g} alarms a day{short}, from {hours:.2f} h in {FOLDS} blocks not fitted"
+            f" on: {found.peaks} peaks; the largest is {found.largest / found.limit:.2f} of the limit",
+            f"hold-out of {held['hours']:.2f} h: {held['alarms']:.0f} alarms, {held['over_percent']:.2f} % of rows"
+            f" over the limit, the largest score {held['largest']:.2f}",
+            "steps that alarm: " + ", ".join(f"{tag} {size:.3g} {unit}".strip() for tag, size, unit in steps),
+            f"file and fit agree to {self.agreement:.1e} of the limit",
+        ]
+
+
+def fit(
+    recording_path: str | Path,
+    *,
+    out: str | Path,
+    tags: Sequence[str] | None = None,
+    where: Mapping[str, float] | None = None,
+    rows: slice | None = None,
+    window: int = 30,
+    budget_alarms_per_day: float = 1.0,
+    modes: Sequence[str] = ("running",),
+    settle_s: float = 60.0,
+    period_s: float | None = None,
+    units: Mapping[str, str] | None = None,
+    persistence: tuple[int, int] = (3, 5),
+    hold_rows: int = 3,
+) -> Report:
+    """Makes a detector from a recording of the healthy machine and writes it to `out`.
+
+    tags: columns to watch, each as `column`, or `tag=column` where the tag has another name live (default: all numeric
+    columns but those of `where`). where: rows to use, as column = value. rows: a slice of the file's rows.
+    window: in rows of period_s. settle_s: after entry into `where`, not fitted and not believed. units: of the tags,
+    checked live if given. persistence: an alarm is k of n scores. hold_rows: how long an absent value is held.
+    The same recording gives the same bytes. FitError says in words why there is no detector.
+    """
+    recording = read(recording_path)
+    choices = Choices(
+        window, budget_alarms_per_day, tuple(modes), settle_s, period_s or recording.period_s, persistence, hold_rows
+    )
+    _check(choices, rows)
+    named = _named(recording, tags, where or {})
+    segments = _segments(recording, tuple(named.values()), where, rows, choices)
+    kept, dropped = _constant(tuple(named), segments)
+    runs = [segment.value[:, kept] for segment in segments]
+    names = tuple(name for i, name in enumerate(named) if kept[i])
+    made, found, holdout = make(runs, choices, str(recording_path))
+    about = _about(names, units or {}, choices, made, found, holdout, recording, rows)
+    content = onnx_bytes(made, about.props())
+    agreement = _agreement(content, made, runs)
+    Path(out).write_bytes(content)
+    steps = mahalanobis.smallest_step(made.ellipsoid, len(names), made.limit) * made.scale
+    return Report(str(out), len(content), about, dropped, made.shape, found, steps, agreement)
+
+
+def _check(choices: Choices, rows: slice | None) -> None:
+    k, n = choices.persistence
+    if not 1 <= k <= n:
+        raise FitError(f"persistence {k} of {n}: expected 1 <= k <= n")
+    if choices.window < 2:
+        raise FitError(f"window {choices.window}: expected at least 2 rows")
+    if not choices.budget_alarms_per_day > 0:
+        raise FitError(f"budget {choices.budget_alarms_per_day:g} alarms a day: expected more than 0")
+    if rows is not None and rows.step not in (None, 1):
+        raise FitError("rows: expected an unbroken range")
+
+
+def _named(recording: Recording, tags: Sequence[str] | None, where: Mapping[str, float]) -> dict[str, str]:
+    """Column of each tag."""
+    if tags is None:
+        return {name: name for name in recording.names if name not in where}
+    named: dict[str, str] = {}
+    for text in tags:
+        name, _, column = text.partition("=")
+        if name in named:
+            raise FitError(f"tag {name} is named twice")
+        named[name] = column or name
+    if not named:
+        raise FitError("no tags given")
+    return named
+
+
+def _segments(
+    recording: Recording,
+    columns: tuple[str, ...],
+    where: Mapping[str, float] | None,
+    rows: slice | None,
+    choices: Choices,
+) -> list[Segment]:
+    """Unbroken stretches. The first window of each ends when the settling time is over, as it does live."""
+    settle_s = max(0.0, choices.settle_s - choices.window * choices.period_s)
+    found = cut(
+        recording,
+        columns,
+        where=where,
+        settle_s=settle_s if where else 0.0,
+        period_s=choices.period_s,
+        gap_periods=choices.hold_rows + 0.5,
+    )
+    start, stop, _ = (rows or slice(None)).indices(len(recording.time_s))
+    chosen = [_between(segment, start, stop) for segment in found]
+    chosen = [segment for segment in chosen if len(segment.row) >= choices.window]
+    if not chosen:
+        where_text = "".join(f" where {name}={value:g}" for name, value in (where or {}).items())
+        raise FitError(
+            f"{recording.path}: no {choices.window} rows on end{where_text} with all of {', '.join(columns)}"
+        )
+    return chosen
+
+
+def _between(segment: Segment, start: int, stop: int) -> Segment:
+    keep = (segment.row >= start) & (segment.row < stop)
+    return Segment(segment.time_s[keep], segment.value[keep], segment.row[keep])
+
+
+def _constant(names: tuple[str, ...], segments: Sequence[Segment]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Which tags move at all, bool[C], and a line for each that does not."""
+    value = np.vstack([segment.value for segment in segments])
+    moves = np.ptp(value, axis=0) > 1e-9 * np.maximum(np.abs(value).max(axis=0), 1e-9)
+    still = tuple(f"{name} (constant at {value[0, i]:g})" for i, name in enumerate(names) if not moves[i])
+    if not moves.any():
+        raise FitError(f"every tag is constant in the rows used: {', '.join(names)}")
+    return moves, still
+
+
+def _agreement(content: bytes, made: Detector, runs: Sequence[F8]) -> float:
+    """The largest difference between the file and the fit over one run. FitError where it matters."""
+    params = detect.load(content)
+    run = max(runs, key=len)[: 1000 + made.shape.window]
+    windows = np.lib.stride_tricks.sliding_window_view(run, made.shape.window, axis=0).transpose(0, 2, 1)
+    given, expected = detect.score(params, windows), mahalanobis.score(made, run)
+    worst = max(float(np.abs(a - b).max()) for a, b in zip(given, expected, strict=True))
+    if worst > WORST_AGREEMENT:
+        raise FitError(f"the file differs from the fit by {worst:.2g} of the limit: its tags are too nearly collinear")
+    return worst
+
+
+def _about(
+    names: tuple[str, ...],
+    units: Mapping[str, str],
+    choices: Choices,
+    made: Detector,
+    found: Threshold,
+    holdout: Mapping[str, float],
+    recording: Recording,
+    rows: slice | None,
+) -> Metadata:
+    start, stop, _ = (rows or slice(None)).indices(len(recording.time_s))
+    figures = {name: _rounded(value) for name, value in asdict(found).items()}
+    return Metadata(
+        schema=SCHEMA,
+        kind=KIND,
+        tags=names,
+        units=tuple(units.get(name, "") for name in names),
+        window=choices.window,
+        period_s=choices.period_s,
+        modes=choices.modes,
+        settle_s=choices.settle_s,
+        hold_rows=choices.hold_rows,
+        persistence=choices.persistence,
+        limit=1.0,
+        score=SCORE_TEXT,
+        contribution=CONTRIBUTION_TEXT,
+        threshold={**figures, "budget_alarms_per_day": choices.budget_alarms_per_day},
+        calibration={"first_row": start, "last_row": stop - 1, "blocks": FOLDS, "windows": found.rows},
+        holdout={name: _rounded(value) for name, value in holdout.items()},
+        features=asdict(made.shape),
+        training_sha256=recording.sha256,
+        created_by=f"edgetwin {_version()}",
+    )
+
+
+def _joined(rows: Sequence[int]) -> str:
+    return "+".join(str(each) for each in rows)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("edgetwin")
+    except importlib.metadata.PackageNotFoundError:
+        return "unversioned"
