@@ -8,7 +8,7 @@ import anyio
 import numpy as np
 import pytest
 from anyio.abc import SocketAttribute
-from driver_rig import running
+from driver_rig import SLACK_S, running
 from peers import free_port, libmodbus
 
 from agent.core import quality
@@ -83,12 +83,12 @@ async def test_dead_plc_is_bad_within_two_periods_and_comes_back():
             peer.start()
             await rig.until(lambda: rig.good)
             peer.kill()
-            await rig.until(lambda: rig.bad, within_s=1.0)
+            await rig.until(lambda: rig.bad, within_s=1.0 + SLACK_S)
             peer.start()
             await rig.until(lambda: rig.good)
             peer.freeze()  # connected, silent
             try:
-                await rig.until(lambda: rig.bad, within_s=1.0)
+                await rig.until(lambda: rig.bad, within_s=1.0 + SLACK_S)
             finally:
                 peer.thaw()
             await rig.until(lambda: rig.good)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from driver_rig import running
+from driver_rig import SLACK_S, running
 from peers import HERE
 
 from agent.core.nouns import Tag, Write
@@ -65,7 +65,7 @@ async def test_reads_writes_and_survives_a_silent_device(line):
         await rig.until(lambda: rig.value[1] == 99.0)
         for _ in range(3):
             line.freeze()  # what was asked is answered late, when it wakes
-            await rig.until(lambda: rig.bad, within_s=1.1)
+            await rig.until(lambda: rig.bad, within_s=1.1 + SLACK_S)
             line.thaw()
             await rig.until(lambda: rig.good)
         assert "no answer" in rig.downs[-1][1]

@@ -3,7 +3,7 @@
 import anyio
 import numpy as np
 import pytest
-from driver_rig import running
+from driver_rig import SLACK_S, running
 from peers import free_port, opcua_server
 
 from agent.core import quality
@@ -125,14 +125,14 @@ async def test_a_dead_server_is_bad_within_two_periods_and_comes_back_renumbered
             peer.start()
             await rig.until(lambda: rig.good)
             peer.kill()
-            await rig.until(lambda: rig.bad, within_s=1.0)
+            await rig.until(lambda: rig.bad, within_s=1.0 + SLACK_S)
             peer.command.append("permuted")
             peer.start()
             await rig.until(lambda: rig.good)
             assert rig.value.tolist() == [1.0, 2.0]
             peer.freeze()
             try:
-                await rig.until(lambda: rig.bad, within_s=1.05)
+                await rig.until(lambda: rig.bad, within_s=1.05 + SLACK_S)
             finally:
                 peer.thaw()
             await rig.until(lambda: rig.good, within_s=15.0)
