@@ -210,8 +210,9 @@ def demo(
     fault: Annotated[str, typer.Option(help="What happens: leak, wear, drift, friction or none.")] = "leak",
     fault_at_s: Annotated[float, typer.Option("--fault-at", help="When, in s after the start.")] = 60.0,
     ports: Annotated[str, typer.Option(help="fixed: the usual ports; free: any free ones.")] = "fixed",
+    seed: Annotated[int, typer.Option(help="Of the plant's noise, products and recipes.")] = 11,
 ) -> None:
     """Show it all on this machine: a plant, two PLCs, the twin, a leak after a minute, SCADA and the cloud."""
     from agent.cli.demo import program
 
-    program.run(headless, for_s, json, state_dir, fault, fault_at_s, ports)
+    program.run(headless, for_s, json, state_dir, fault, fault_at_s, ports, seed)

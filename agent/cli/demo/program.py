@@ -30,7 +30,14 @@ SILENT = ("agent", "cloud", "scada")  # these print no line that says ready
 
 
 def run(
-    headless: bool, for_s: float | None, json: bool, state_dir: Path | None, fault: str, fault_at_s: float, ports: str
+    headless: bool,
+    for_s: float | None,
+    json: bool,
+    state_dir: Path | None,
+    fault: str,
+    fault_at_s: float,
+    ports: str,
+    seed: int,
 ) -> None:
     """Run the demonstration; headless it ends with 0 only if everything flowed and the fault was found."""
     if fault not in FAULTS:
@@ -42,7 +49,7 @@ def run(
         fail(f"the demonstration needs {', '.join(missing)}: pip install 'edgetwin[demo]' from the source tree")
     folder = state_dir or Path(tempfile.mkdtemp(prefix="edgetwin-demo-"))
     try:
-        found = asyncio.run(_whole(folder, ports, headless, for_s, fault, fault_at_s))
+        found = asyncio.run(_whole(folder, ports, seed, headless, for_s, fault, fault_at_s))
     except DemoError as error:
         fail(str(error))
     finally:
@@ -54,9 +61,9 @@ def run(
 
 
 async def _whole(
-    folder: Path, ports: str, headless: bool, for_s: float | None, fault: str, fault_at_s: float
+    folder: Path, ports: str, seed: int, headless: bool, for_s: float | None, fault: str, fault_at_s: float
 ) -> dict[str, Any]:
-    rig = rigs.built(folder, rigs.ports(ports))
+    rig = rigs.built(folder, rigs.ports(ports), seed)
     counts = Counts(rigs.ASSET)
     async with _running(rig):
         started_ns = clock.now_ns()

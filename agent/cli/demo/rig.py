@@ -68,7 +68,7 @@ class Rig:
         return f"opc.tcp://127.0.0.1:{self.ports.server}"
 
 
-def built(folder: Path, at: Ports) -> Rig:
+def built(folder: Path, at: Ports, seed: int = 11) -> Rig:
     """The rig in a folder, nothing started yet."""
     rig = Rig(folder, at, {})
     state = folder / "state"
@@ -85,7 +85,7 @@ def built(folder: Path, at: Ports) -> Rig:
     sets = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
     plant = str(rig.control)
     lines: dict[str, tuple[str, ...]] = {
-        "plant": ("hil.plant", "--control", plant),
+        "plant": ("hil.plant", "--control", plant, "--seed", str(seed)),
         "plc1": ("hil.plc_modbus", "--plant", plant, "--listen", f"127.0.0.1:{at.modbus}"),
         "plc2": ("hil.plc_opcua", "--plant", plant, "--listen", f"127.0.0.1:{at.plc_opcua}"),
         "broker": ("hil.broker", "--listen", f"127.0.0.1:{at.broker}"),

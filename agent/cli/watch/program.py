@@ -68,7 +68,7 @@ async def _follow(path: Path, view: View) -> None:
 
 async def _redraw(live: Live, view: View, labels: str) -> None:
     while True:
-        live.update(draw(view, labels, clock.now_ns(), clock.wall_ns()), refresh=True)
+        live.update(draw(view, labels, clock.now_ns(), clock.wall_ns(), live.console.width), refresh=True)
         await asyncio.sleep(0.25)
 
 

@@ -18,12 +18,12 @@ GATEWAY = "gateway"
 Row = dict[Role, tuple[Point, float, int]]
 
 
-def draw(view: View, keys: str, now_ns: int, wall_ns: int) -> RenderableType:
-    """The whole screen at a moment of the boot clock (`now_ns`) and UTC (`wall_ns`)."""
+def draw(view: View, keys: str, now_ns: int, wall_ns: int, width: int = 140) -> RenderableType:
+    """The whole screen, `width` characters wide, at a moment of the boot clock (`now_ns`) and UTC (`wall_ns`)."""
     if view.catalogue is None:
         return Panel(Text(view.notice or "waiting for the daemon ..."), title="edgetwin")
     machines = [part for part in view.catalogue.parts if part.asset != GATEWAY]
-    blocks: list[RenderableType] = [_asset(view, part, now_ns) for part in machines]
+    blocks: list[RenderableType] = [_asset(view, part, now_ns, width) for part in machines]
     blocks.append(_events(view, now_ns, wall_ns))
     blocks.append(_gateway(view))
     if keys or view.notice:
@@ -31,13 +31,13 @@ def draw(view: View, keys: str, now_ns: int, wall_ns: int) -> RenderableType:
     return Group(*blocks)
 
 
-def _asset(view: View, part: Part, now_ns: int) -> RenderableType:
+def _asset(view: View, part: Part, now_ns: int, width: int) -> RenderableType:
     snapshot = view.newest.get(part.asset)
     if snapshot is None:
         return Panel(Text("no cycle yet"), title=part.asset)
     words = " ".join(f"{k}={v}" for k, v in snapshot.context.items())
     mode = Text.assemble((snapshot.mode.word.upper(), _mode_style(snapshot.mode)), f"  {words}")
-    rows = [_points(view, part), _score(view, part), _case(snapshot, now_ns)]
+    rows = [_points(view, part, width), _score(view, part), _case(snapshot, now_ns)]
     return Panel(Group(*rows), title=Text.assemble(f"{part.title or part.asset}  ", mode), title_align="left")
 
 
@@ -45,18 +45,21 @@ def _mode_style(mode: Mode) -> str:
     return {Mode.RUNNING: "bold green", Mode.FAULT: "bold red", Mode.UNKNOWN: "bold red"}.get(mode, "bold yellow")
 
 
-def _points(view: View, part: Part) -> Table:
+def _points(view: View, part: Part, width: int) -> Table:
+    """The trend takes what a terminal has left over; in a narrow one the quality is cut short first."""
+    trend = max(0, min(24, width - 108))
     table = Table(box=None, pad_edge=False, expand=True, header_style="dim")
     for name in ("tag", "measured", "unit", "expected", "trend", "residual", "deviation", "quality"):
-        table.add_column(
-            name, justify="right" if name in ("measured", "expected", "residual") else "left", no_wrap=True
-        )
+        right = name in ("measured", "expected", "residual")
+        if name != "trend" or trend:
+            table.add_column(name, justify="right" if right else "left", no_wrap=name != "quality")
     for point_id, cells in view.around(part.asset).items():
-        table.add_row(*_row(view, part.asset, point_id, cells))
+        row = _row(view, part.asset, point_id, cells, trend)
+        table.add_row(*(row if trend else (*row[:4], *row[5:])))
     return table
 
 
-def _row(view: View, asset: str, point_id: str, cells: Row) -> tuple[RenderableType, ...]:
+def _row(view: View, asset: str, point_id: str, cells: Row, trend: int) -> tuple[RenderableType, ...]:
     own = cells.get(Role.MEASURED) or cells[Role.VIRTUAL]
     point, value, status = own
     virtual = point.role is Role.VIRTUAL
@@ -66,11 +69,15 @@ def _row(view: View, asset: str, point_id: str, cells: Row) -> tuple[RenderableT
         "" if virtual else _shown(view, asset, point, value, status),
         point.unit,
         _number(*own[1:]) if virtual else _role(cells, Role.EXPECTED),
-        "" if point.kind is not Kind.NUMBER else sparkline(view.trends[point_id], 24),
-        _role(cells, Role.RESIDUAL),
+        _trend(view, point, trend),
+        _role(cells, Role.RESIDUAL, 2),
         _bar(cells.get(Role.DEVIATION)),
         _quality(status),
     )
+
+
+def _trend(view: View, point: Point, width: int) -> str:
+    return sparkline(view.trends[point.id], width) if point.kind is Kind.NUMBER and width else ""
 
 
 def _shown(view: View, asset: str, point: Point, value: float, status: int) -> str:
@@ -84,20 +91,22 @@ def _shown(view: View, asset: str, point: Point, value: float, status: int) -> s
     return _number(value, status)
 
 
-def _number(value: float, status: int) -> str:
+def _number(value: float, status: int, digits: int = 4) -> str:
     if value != value or quality.is_bad(status):
         return "-"
-    return f"{value:.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+    return f"{value:.0f}" if abs(value) >= 1e4 else f"{value:.{digits}g}"
 
 
-def _role(cells: Row, role: Role) -> str:
+def _role(cells: Row, role: Role, digits: int = 4) -> str:
     if role not in cells:
         return ""
     _, value, status = cells[role]
-    return _number(value, status) if not quality.is_bad(status) else f"({quality.REASONS.get(status, 'absent')})"
+    return (
+        _number(value, status, digits) if not quality.is_bad(status) else f"({quality.REASONS.get(status, 'absent')})"
+    )
 
 
-def _bar(cell: tuple[Point, float, int] | None, width: int = 12) -> Text:
+def _bar(cell: tuple[Point, float, int] | None, width: int = 8) -> Text:
     """A bar of |value| up to its limit 1, red beyond."""
     if cell is None or quality.is_bad(cell[2]) or cell[1] != cell[1]:
         return Text("")
@@ -108,7 +117,7 @@ def _bar(cell: tuple[Point, float, int] | None, width: int = 12) -> Text:
 
 def _quality(status: int) -> Text:
     style = ("green", "yellow", "red", "red")[quality.severity(status)]
-    return Text(quality.name(status), style=style)
+    return Text(quality.name(status), style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _score(view: View, part: Part) -> RenderableType:
