@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 CHECKPOINT_S = 10.0
 HISTORY_STATE = 60  # every so many checkpoints one stands among the ticks too
 GRACE_S = 5.0
+TURNS = 3.0  # a unit that has not turned for so many of its periods is stuck
 
 Ask = Callable[[Request], Awaitable[Answer]]
 
@@ -73,6 +74,7 @@ async def _living(
         _start_sinks(sinks, plan, taps, gate.ask, strict)
         async with anyio.create_task_group() as turning:
             for cycle in cycles:
+                meters.current().allow(f"cycle {cycle.asset.id}", TURNS * cycle.asset.period_s)
                 turning.start_soon(partial(supervise.keep, f"cycle {cycle.asset.id}", cycle.run, strict=strict))
             turning.start_soon(_checkpoints, journal, plan.journal.raw, cycles)
             async with anyio.create_task_group() as reading:
@@ -109,6 +111,7 @@ async def _stopped(stop: anyio.Event) -> None:
 def _start_sources(group: TaskGroup, plan: Plan, inboxes: dict[str, Inbox], strict: bool) -> None:
     for source in plan.sources:
         intake = Intake(source.id, len(source.tags), plan.routes[source.id], inboxes)
+        meters.current().allow(source.id, TURNS * max((tag.scan_s for tag in source.tags), default=0.0))
         once = partial(_source, source, intake)
         group.start_soon(partial(supervise.keep, source.id, once, down=intake.down, strict=strict))
 
@@ -123,7 +126,8 @@ async def _source(source: SourceUnit, intake: Intake) -> None:
 def _start_sinks(group: TaskGroup, plan: Plan, taps: Taps, ask: Ask, strict: bool) -> None:
     for sink in plan.sinks:
         once = partial(_sink, sink, taps, ask)
-        group.start_soon(partial(supervise.keep, sink.id, once, over=lambda: taps.records.draining, strict=strict))
+        keep = partial(supervise.keep, over=lambda: taps.records.draining, watched=False, strict=strict)
+        group.start_soon(keep, sink.id, once)
 
 
 async def _sink(sink: SinkUnit, taps: Taps, ask: Ask) -> None:

@@ -20,6 +20,7 @@ class Meters:
         self._values: dict[str, float] = {}
         self._gauges: dict[str, Callable[[], float | None]] = {}
         self._turns_ns: dict[str, int] = {}
+        self._within_ns: dict[str, int] = {}
 
     def add(self, name: str, amount: float = 1.0) -> None:
         """Count `amount` more."""
@@ -45,13 +46,18 @@ class Meters:
         """Say that the loop of `unit` went round."""
         self._turns_ns[unit] = clock.now_ns()
 
+    def allow(self, unit: str, within_s: float) -> None:
+        """Say how long a turn of `unit` may take, where that is longer than usual (a slow scan)."""
+        self._within_ns[unit] = int(within_s * 1e9)
+
     def gone(self, unit: str) -> None:
         """Stop expecting turns of `unit`."""
         self._turns_ns.pop(unit, None)
 
     def stuck(self, now_ns: int, longest_ns: int) -> tuple[str, ...]:
-        """Units whose last turn is longer ago than `longest_ns`."""
-        return tuple(sorted(unit for unit, at in self._turns_ns.items() if now_ns - at > longest_ns))
+        """Units whose last turn is longer ago than `longest_ns`, or than they were allowed."""
+        late = {u: now_ns - at - max(longest_ns, self._within_ns.get(u, 0)) for u, at in self._turns_ns.items()}
+        return tuple(sorted(unit for unit, late_ns in late.items() if late_ns > 0))
 
 
 _current: ContextVar[Meters] = ContextVar("meters")

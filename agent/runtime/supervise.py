@@ -38,17 +38,20 @@ async def keep(
     *,
     down: Callable[[str], None] = lambda reason: None,
     over: Callable[[], bool] = lambda: False,
+    watched: bool = True,
     backoff: Backoff = Backoff(),
     strict: bool = False,
 ) -> None:
     """Run `run` until `over()`; `down(reason)` is called each time it ends, however. `strict`: a bug is raised (tests).
 
+    `watched`: each try is a turn, and from then on the watchdog wants turns of this unit.
     Meters: `<unit>/restarts`, `<unit>/failures` (expected), `<unit>/bugs`.
     """
     counters, failures = meters.current(), 0
     counters.add(f"{unit}/restarts", 0)
     while True:
-        counters.turn(unit)
+        if watched:
+            counters.turn(unit)
         started_ns = clock.now_ns()
         reason, bug = await _once(run)
         down(reason)

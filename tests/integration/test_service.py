@@ -49,10 +49,10 @@ def test_a_silent_plc_and_an_absent_broker_never_starve_the_watchdog(tmp_path):
         try:
             heard = [listener.recv(200).decode()]
             assert heard == ["READY=1"]
-            end = time.monotonic() + 5
+            end = time.monotonic() + 26  # longer than the time after which a unit counts as stuck
             while time.monotonic() < end:
                 heard.append(listener.recv(200).decode())
-            assert heard.count("WATCHDOG=1") >= 8
+            assert heard.count("WATCHDOG=1") >= 40
             daemon.send_signal(signal.SIGTERM)
             assert daemon.wait(15) == 0
             while heard[-1] != "STOPPING=1":

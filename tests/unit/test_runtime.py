@@ -7,14 +7,14 @@ import socket
 import anyio
 import numpy as np
 import pytest
-from engine_world import asset, batch, tick
+from engine_world import SECOND, asset, batch, tick
 
 from agent.control.gate import Gate
 from agent.core import quality
 from agent.core.nouns import Batch, Catalogue, Part, Request
 from agent.engine import state as states
 from agent.engine.step import step
-from agent.runtime import meters, supervise, systemd
+from agent.runtime import clock, meters, supervise, systemd
 from agent.runtime.cycle import Cycle, next_due_ns
 from agent.runtime.hub import Hub
 from agent.runtime.inbox import MAX_SAMPLES, Inbox, Intake, Route
@@ -216,6 +216,18 @@ async def test_the_watchdog_is_fed_while_all_turn_and_not_when_one_is_stuck(tmp_
         with pytest.raises(BlockingIOError):
             listener.recv(100)
     assert "cycle rig" in caplog.text
+
+
+async def test_a_slow_scan_is_allowed_its_time_and_a_sink_is_not_watched(counters):
+    counters.turn("slow")
+    counters.allow("slow", 60.0)
+    counters.turn("quick")
+    now_ns = clock.now_ns()
+    assert counters.stuck(now_ns + 30 * SECOND, 20 * SECOND) == ("quick",)
+    assert counters.stuck(now_ns + 90 * SECOND, 20 * SECOND) == ("quick", "slow")
+    with anyio.move_on_after(0.01):
+        await supervise.keep("sink", anyio.sleep_forever, watched=False)
+    assert "sink" not in counters.stuck(now_ns + 90 * SECOND, 0)
 
 
 def test_without_systemd_nothing_is_sent(monkeypatch):
