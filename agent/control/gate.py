@@ -61,4 +61,5 @@ class Gate:
         outcome = f"refused: {why_not}" if why_not else "allowed"
         text = f"{request.do} {request.target} {dict(request.args) or ''}: {outcome}"
         log.info("audit: %s asked %s", request.user, text)
-        self._audit(Event(f"audit-{now_ns:x}-{self._count}", asset, now_ns, "audit", text, request.user))
+        about = asset or "gateway"  # what no asset was found for is the gateway's own affair
+        self._audit(Event(f"audit-{now_ns:x}-{self._count}", about, now_ns, "audit", text, request.user))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-import anyio
-
 from agent.core.nouns import Snapshot, Tick
 from agent.engine.asset import Asset
 from agent.engine.state import State
 from agent.engine.step import step
 from agent.runtime import clock, meters
 from agent.runtime.inbox import Inbox
+from agent.runtime.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -34,17 +33,11 @@ class Cycle:
 
     async def run(self) -> None:
         """Tick until cancelled."""
-        counters, period_ns = meters.current(), int(self.asset.period_s * 1e9)
-        due_ns = next_due_ns(clock.now_ns(), period_ns)
+        pace = Pace(self.asset.period_s, "engine/missed", PHASE)
         while True:
-            await anyio.sleep(max(0.0, (due_ns - clock.now_ns()) * 1e-9))
-            now_ns = clock.now_ns()
-            if now_ns >= due_ns:
-                counters.turn(f"cycle {self.asset.id}")
-                self.turn(now_ns)
-                missed = (clock.now_ns() - due_ns) // period_ns
-                counters.add("engine/missed", missed)
-                due_ns += period_ns * (1 + missed)
+            await pace.next()
+            meters.current().turn(f"cycle {self.asset.id}")
+            self.turn(clock.now_ns())
 
     def turn(self, now_ns: int, last: bool = False) -> Snapshot:
         """One tick at `now_ns`."""
@@ -63,9 +56,3 @@ class Cycle:
         """The last tick: everything says BadShutdown."""
         self.turn(clock.now_ns(), last=True)
         meters.current().gone(f"cycle {self.asset.id}")
-
-
-def next_due_ns(now_ns: int, period_ns: int) -> int:
-    """The first due time after now: whole periods of the boot clock, and PHASE of one more."""
-    offset = int(period_ns * PHASE)
-    return ((now_ns - offset) // period_ns + 1) * period_ns + offset

@@ -3,6 +3,7 @@
 import math
 import os
 import socket
+import time
 
 import anyio
 import numpy as np
@@ -15,9 +16,10 @@ from agent.core.nouns import Batch, Catalogue, Part, Request
 from agent.engine import state as states
 from agent.engine.step import step
 from agent.runtime import clock, meters, supervise, systemd
-from agent.runtime.cycle import Cycle, next_due_ns
+from agent.runtime.cycle import Cycle
 from agent.runtime.hub import Hub
 from agent.runtime.inbox import MAX_SAMPLES, Inbox, Intake, Route
+from agent.runtime.pace import Pace
 
 pytestmark = pytest.mark.anyio
 FAST = supervise.Backoff(0.001, 0.002)
@@ -146,10 +148,17 @@ async def test_a_slow_reader_of_the_hub_gets_the_newest_and_never_delays():
     assert [s.seq for s in shots[:-1]] == sorted({s.seq for s in shots[:-1]})
 
 
-async def test_a_cycle_keeps_its_phase():
-    assert next_due_ns(10_250, 1000) == 11_200
-    assert next_due_ns(10_150, 1000) == 10_200
-    assert next_due_ns(10_200, 1000) == 11_200
+async def test_a_loop_keeps_its_phase_and_counts_what_it_missed(counters):
+    pace, off_s = Pace(0.02, "loop/missed", 0.5), []
+    for _ in range(5):
+        await pace.next()
+        off_s.append((clock.now_ns() * 1e-9 - 0.01) % 0.02)
+    assert min(off_s) < 0.008  # at least one round of a loaded machine begins near its due time
+    assert counters.read("loop/missed") is not None
+    before = counters.read("loop/missed")
+    time.sleep(0.05)
+    await pace.next()
+    assert counters.read("loop/missed") >= before + 2
 
 
 async def test_a_cycle_ticks_through_an_engine_and_ends_with_shutdown():
@@ -187,6 +196,7 @@ async def test_the_gate_passes_commands_refuses_writes_and_audits_both():
     assert [a.ok for a in answers] == [False] * 5
     assert "off" in answers[0].text
     assert len(audit) == 6
+    assert [e.asset for e in audit] == ["rig"] + ["gateway"] * 5
     assert inboxes["rig"].take() == ((), ())
 
 
