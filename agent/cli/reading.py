@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +20,6 @@ from agent.core import quality
 from agent.core.nouns import Answer, Batch, Tag, Write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from agent.config.plan import Plan, SourceUnit
 
 
@@ -106,22 +104,26 @@ async def _ask_source(source: SourceUnit, tags: Sequence[Tag], found: dict[str, 
         if not any(quality.is_bad(found[tag.id].status) for tag in tags):
             done.set()
 
-    driver = importlib.import_module(f"agent.drivers.{source.type}")
-    ends, writes = anyio.create_memory_object_stream[tuple[Write, "Callable[[Answer], None]"]](0)
-    with anyio.move_on_after(timeout_s), ends, writes:
+    with anyio.move_on_after(timeout_s):
         async with anyio.create_task_group() as group:
-            group.start_soon(_trying, driver, source, tags, put, writes)
+            group.start_soon(_trying, source, tags, put)
             await done.wait()
             group.cancel_scope.cancel()
 
 
-async def _trying(driver: object, source: SourceUnit, tags: Sequence[Tag], put: object, writes: object) -> None:
-    while True:
-        try:
-            await driver.run(source.config, tags, put, writes)  # type: ignore[attr-defined]
-        except OSError as error:
-            typer.echo(f"{source.id}: {error}", err=True)
-        await anyio.sleep(0.5)
+async def _trying(source: SourceUnit, tags: Sequence[Tag], put: Callable[[Batch], None]) -> None:
+    """The driver again and again, each failure told once."""
+    driver, told = importlib.import_module(f"agent.drivers.{source.type}"), set[str]()
+    ends, writes = anyio.create_memory_object_stream[tuple[Write, Callable[[Answer], None]]](0)
+    with ends, writes:
+        while True:
+            try:
+                await driver.run(source.config, tags, put, writes)
+            except OSError as error:
+                if str(error) not in told:
+                    told.add(str(error))
+                    typer.echo(f"{source.id}: {error}", err=True)
+            await anyio.sleep(0.5)
 
 
 def _unknown(id_: str, known: Sequence[str]) -> str:

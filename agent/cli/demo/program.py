@@ -47,6 +47,8 @@ def run(
     missing = [name for name in ("hil", "amqtt") if importlib.util.find_spec(name) is None]
     if missing:
         fail(f"the demonstration needs {', '.join(missing)}: pip install 'edgetwin[demo]' from the source tree")
+    if not rigs.CONFIG.exists():
+        fail(f"the demonstration runs from the source tree: there is no {rigs.CONFIG}")
     folder = state_dir or Path(tempfile.mkdtemp(prefix="edgetwin-demo-"))
     try:
         found = asyncio.run(_whole(folder, ports, seed, headless, for_s, fault, fault_at_s))
