@@ -9,11 +9,11 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 from agent.config.model import Model
 from agent.config.problems import hint
 from agent.config.tree import At
-from agent.core import units
+from agent.core import byteorder, units
 from agent.core.nouns import Mode
 
 ID = r"^[A-Za-z0-9_-]+$"
-TYPES = r"^(bool|bit\d{1,2}|u?int(8|16|32|64)(\.\d{1,2})?|float(32|64)|string(\(\d+\))?)$"
+TYPES = r"^(bool|bit\d{1,2}|u?int(8|16|32|64)(\.\d{1,2})?|u?int8[lh]|float(16|32|64)|bcd(16|32)|string(\(\d+\))?)$"
 
 
 def _number(value: Any) -> Any:
@@ -40,6 +40,13 @@ def _modes(value: Any) -> Any:
 def unit_of(value: Any) -> Any:
     """The name of a unit in any known spelling; ValueError suggests the nearest."""
     return units.named(value) if isinstance(value, str) else value
+
+
+def order_of(value: Any) -> Any:
+    """The letters of a byte order in any known spelling (1234 in YAML is a number); ValueError lists them."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    return byteorder.named(value) if isinstance(value, str) else value
 
 
 def words_of(value: Any) -> Any:

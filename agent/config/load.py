@@ -43,7 +43,7 @@ class LoadedAsset:
             id=f"{self.asset.id}/{row.name}",
             address=row.address,
             type=row.type,
-            order=row.order.upper(),
+            order=row.order,
             scan_s=row.scan or self.asset.period_s,
             scale=row.scale,
             offset=row.offset,

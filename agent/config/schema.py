@@ -23,6 +23,7 @@ from agent.config.fields import (
     Seconds,
     TagName,
     Whole,
+    order_of,
     unit_of,
     words_of,
 )
@@ -215,7 +216,9 @@ class TagRow(Part):
     source: Id | None = Field(default=None, description="A source name of the class; its only one if left out.")
     address: str = Field(description="Where it is read, in the words of its driver.", min_length=1)
     type: Annotated[str, Field(pattern=TYPES)] = Field(default="float64", description="Type in the device.")
-    order: str = Field(default="ABCD", description="Order of bytes.", pattern=r"^[A-Ha-h]{2,8}$")
+    order: Annotated[str, BeforeValidator(order_of)] = Field(
+        default="ABCD", description="Order of bytes: ABCD, CDAB, BADC, DCBA or a name such as word-swapped."
+    )
     scan: Positive | None = Field(
         default=None, description="Read this often, in s; each cycle of the asset if left out."
     )

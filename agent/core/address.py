@@ -1,7 +1,7 @@
 """Modbus addresses as people write them, as PDU offsets.
 
-input:30   holding:0x1F   coil:1   discrete:4     table and PDU offset, decimal or hexadecimal, from 0
-30031   400001                                    Modicon: first digit is the table, the rest counts from 1
+input:30   holding:0x1F   coil:1   discrete:4     table and PDU offset, decimal or hexadecimal, from 0 (or from `base`)
+30031   400001   4x0031                           Modicon: first digit is the table, the rest counts from 1, always
 2/input:30                                        the same on unit 2 of the endpoint
 """
 
@@ -51,36 +51,42 @@ class Address:
 
 
 EXPECTED = (
-    "expected table:offset such as input:30, holding:0x1F, coil:1, discrete:4, or Modicon such as 30031 or 400001"
+    "expected table:offset such as input:30, holding:0x1F, coil:1, discrete:4, "
+    "or Modicon such as 30031, 400001 or 4x0031"
 )
 FORM = re.compile(
-    r"(?:(?P<unit>\d{1,3})/)?(?:(?P<table>[a-z]+):(?P<offset>0[xX][0-9a-fA-F]+|\d+)|(?P<modicon>\d{5,6}))"
+    r"(?:(?P<unit>\d{1,3})/)?(?:(?P<table>[a-z]+):(?P<offset>0[xX][0-9a-fA-F]+|\d+)|"
+    r"(?P<modicon>\d{5,6}|[134][xX]\d{1,5}))"
 )
 MODICON = {"0": Table.COIL, "1": Table.DISCRETE, "3": Table.INPUT, "4": Table.HOLDING}
 
 
-def parse(text: str) -> Address:
-    """The address that a text names. ValueError says what is wrong and what was expected."""
+def parse(text: str, base: int = 0) -> Address:
+    """The address that a text names; `base` is the number of the first register or bit of a table in `table:offset`.
+
+    ValueError says what is wrong and what was expected.
+    """
     match = FORM.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"address {text!r} is not understood, {EXPECTED}")
     unit = None if match["unit"] is None else int(match["unit"])
     if unit is not None and unit > 255:
         raise ValueError(f"address {text!r}: unit {unit} does not exist, expected 0 to 255")
-    table, offset = _modicon(text, match["modicon"]) if match["modicon"] else _offset(text, match)
+    table, offset = _modicon(text, match["modicon"]) if match["modicon"] else _offset(text, match, base)
     if not 0 <= offset <= 0xFFFF:
-        raise ValueError(f"address {text!r}: PDU offset {offset} does not exist, expected 0 to 65535")
+        counted = f" ({table.word}:{base} is offset 0 here)" if base and match["table"] else ""
+        raise ValueError(f"address {text!r}: PDU offset {offset} does not exist, expected 0 to 65535{counted}")
     return Address(unit, table, offset)
 
 
-def _offset(text: str, match: re.Match[str]) -> tuple[Table, int]:
+def _offset(text: str, match: re.Match[str], base: int) -> tuple[Table, int]:
     tables = {t.word: t for t in Table}
     if match["table"] not in tables:
         raise ValueError(f"address {text!r}: no table {match['table']!r}, expected one of {', '.join(tables)}")
-    return tables[match["table"]], int(match["offset"], 16 if match["offset"][:2].lower() == "0x" else 10)
+    return tables[match["table"]], int(match["offset"], 16 if match["offset"][:2].lower() == "0x" else 10) - base
 
 
 def _modicon(text: str, digits: str) -> tuple[Table, int]:
     if digits[0] not in MODICON:
         raise ValueError(f"address {text!r}: a Modicon address begins with 0, 1, 3 or 4, not {digits[0]}")
-    return MODICON[digits[0]], int(digits[1:]) - 1
+    return MODICON[digits[0]], int(digits[1:].lstrip("xX")) - 1

@@ -1,12 +1,13 @@
-"""What lies in Modbus registers: the types, the byte orders, and the vectorised decoding of whole blocks.
+"""What lies in Modbus registers: the types, and the vectorised decoding of whole blocks.
 
-An order names the bytes of a value as they come over the wire, register by register, high byte first; A is the most
-significant byte of the value. So the float32 1.0 (3F 80 00 00) is read from the registers
+int16 uint16 int32 uint32 int64 uint64     numbers of 1, 2 or 4 registers, their bytes as the order says (byteorder.py)
+float16 float32 float64                    IEEE 754
+int8h uint8h int8l uint8l                  the high or the low byte of one register
+bcd16 bcd32                                4 or 8 decimal digits, four bits each; a digit over 9 is Bad
+bit0..bit15, uint16.3, bool                one bit of a register, 0 the least significant (bool: bit 0)
+string(16)                                 16 bytes, two a register: the high byte first, or the low one (BADC)
 
-    ABCD  3F80 0000      CDAB  0000 3F80      BADC  803F 0000      DCBA  0000 803F
-
-For 64 bits the four letters mean ABCDEFGH, GHEFCDAB, BADCFEHG and HGFEDCBA (also accepted as such); for 16 bits and
-strings only whether the bytes of a register are swapped (BADC, DCBA, BA).
+Fixed point is an integer with a `scale`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy.typing as npt
 
 from agent.core import quality
 from agent.core.address import Address, parse
+from agent.core.byteorder import positions
 from agent.core.nouns import F8, U4, Tag
 
 U1 = npt.NDArray[np.uint8]
@@ -33,22 +35,28 @@ NUMBERS = {
     "uint32": ">u4",
     "int64": ">i8",
     "uint64": ">u8",
+    "float16": ">f2",
     "float32": ">f4",
     "float64": ">f8",
 }
-LETTERS = "ABCDEFGH"
+# Which byte of a register, the more significant first.
+BYTES = {"int8h": ("i1", 0), "uint8h": ("u1", 0), "int8l": ("i1", 1), "uint8l": ("u1", 1)}
+DECIMALS = {"bcd16": 2, "bcd32": 4}
 EXACT = 2**53
 FORM = re.compile(r"(?P<name>[a-z]+[0-9]*?)(?:\.(?P<bit>\d+)|\((?P<chars>\d+)\))?")
 BIT = re.compile(r"bit(\d+)")
-EXPECTED = f"expected bool, bit0..bit15, {', '.join(NUMBERS)}, uint16.3 (bit 3 of a register) or string(16)"
+EXPECTED = (
+    f"expected bool, bit0..bit15, {', '.join([*NUMBERS, *BYTES, *DECIMALS])}, "
+    "uint16.3 (bit 3 of a register) or string(16)"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
     """Where and how one tag lies: `span` registers (or bits) from `at`.
 
-    dtype: a numpy type of one big-endian number, "bool", "bit" or "string". order: for each byte of the value, most
-    significant first, its position among the bytes read.
+    dtype: a numpy type of one big-endian number, "bcd", "bool", "bit" or "string". order: for each byte of the value,
+    most significant first, its position among the bytes read.
     """
 
     at: Address
@@ -58,9 +66,12 @@ class Field:
     bit: int = 0
 
 
-def field_of(tag: Tag, unit: int) -> Field:
-    """Where and how a tag lies, on `unit` unless its address says another. ValueError says what is wrong with it."""
-    at = parse(tag.address)
+def field_of(tag: Tag, unit: int, base: int = 0) -> Field:
+    """Where and how a tag lies, on `unit` unless its address says another; `base` as in address.parse.
+
+    ValueError says what is wrong with it.
+    """
+    at = parse(tag.address, base)
     at = Address(unit if at.unit is None else at.unit, at.table, at.offset)
     kind = tag.type.strip()
     if at.table.bits:
@@ -77,12 +88,18 @@ def _of_registers(at: Address, kind: str, order: str) -> Field:
     if kind in NUMBERS:
         size = np.dtype(NUMBERS[kind]).itemsize
         return Field(at, size // 2, NUMBERS[kind], positions(order, size))
+    if kind in BYTES:
+        dtype, byte = BYTES[kind]
+        return Field(at, 1, dtype, (positions(order, 2)[byte],))
+    if kind in DECIMALS:
+        return Field(at, DECIMALS[kind] // 2, "bcd", positions(order, DECIMALS[kind]))
     if (bit := _bit(kind)) is not None:
         return Field(at, 1, "bit", positions(order, 2), bit)
     match = FORM.fullmatch(kind)
     if match and match["name"] == "string" and match["chars"] and 1 <= int(match["chars"]) <= 250:
-        span = (int(match["chars"]) + 1) // 2
-        return Field(at, span, "string", tuple(2 * r + p for r in range(span) for p in positions(order, 2)))
+        chars = int(match["chars"])
+        span = (chars + 1) // 2
+        return Field(at, span, "string", tuple(2 * r + p for r in range(span) for p in positions(order, 2))[:chars])
     raise ValueError(f"type {kind!r} is not understood, {EXPECTED}")
 
 
@@ -95,23 +112,6 @@ def _bit(kind: str) -> int | None:
     if bit > 15:
         raise ValueError(f"type {kind!r}: a register has no bit {bit}, expected 0 (least significant) to 15")
     return bit
-
-
-def positions(order: str, size: int) -> tuple[int, ...]:
-    """For each byte of a value of `size` bytes, most significant first, its position among the bytes read."""
-    natural = LETTERS[:size]
-    words = [natural[i : i + 2] for i in range(0, size, 2)]
-    swapped = [w[::-1] for w in words]
-    known = {
-        "ABCD": natural,
-        "CDAB": "".join(words[::-1]),
-        "BADC": "".join(swapped),
-        "DCBA": natural[::-1],
-    }
-    wire = known.get(order, order)
-    if wire not in known.values():
-        raise ValueError(f"order {order!r} is not understood, expected one of {', '.join({**known, natural: ''})}")
-    return tuple(wire.index(letter) for letter in natural)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,6 +152,8 @@ class Decoder:
                 raw[group.rows] = picked[:, 0]
             elif group.dtype == "bit":
                 raw[group.rows] = (picked.view(">u2").ravel() >> group.shift) & 1
+            elif group.dtype == "bcd":
+                raw[group.rows] = _decimal(picked.view(np.uint8), group.rows, status)
             else:
                 raw[group.rows] = _numbers(picked.view(group.dtype).ravel(), group.rows, status, texts)
         return raw, status, tuple(texts)
@@ -179,6 +181,18 @@ def _numbers(
     return np.where(large, np.nan, found.astype(np.float64))
 
 
+def _decimal(picked: U1, rows: npt.NDArray[np.intp], status: U4) -> F8:
+    """Binary coded decimals f8[k] of bytes u1[k, n], two digits each; NaN and Bad where a digit is over 9.
+
+    value = Σ digit · 10^place
+    """
+    digits = np.stack([picked >> 4, picked & 15], axis=2).reshape(len(picked), -1)
+    wrong = (digits > 9).any(axis=1)
+    status[rows[wrong]] = quality.BAD_OUT_OF_RANGE
+    value = digits @ 10.0 ** np.arange(digits.shape[1])[::-1]
+    return np.where(wrong, np.nan, value)
+
+
 def text_of(content: bytes) -> str:
     """The text in a string field: up to the first NUL, trailing blanks removed, UTF-8 (Latin-1 where it is not)."""
     content = content.split(b"\0", 1)[0].rstrip(b" ")
@@ -189,9 +203,10 @@ def text_of(content: bytes) -> str:
 
 
 def encode(field: Field, raw: float | str) -> list[int]:
-    """The registers of a raw value. ValueError says what does not fit, and what would."""
-    value = _text_bytes(field, raw) if field.dtype == "string" else _number_bytes(field, raw)
-    wire = bytearray(len(field.order))
+    """The registers of a raw value, 0 in bytes it does not fill. ValueError says what does not fit, and what would."""
+    made = {"string": _text_bytes, "bcd": _decimal_bytes}.get(field.dtype, _number_bytes)
+    value = made(field, raw)
+    wire = bytearray(2 * field.span)
     for byte, position in zip(value, field.order, strict=True):
         wire[position] = byte
     return [int.from_bytes(wire[i : i + 2], "big") for i in range(0, len(wire), 2)]
@@ -199,22 +214,32 @@ def encode(field: Field, raw: float | str) -> list[int]:
 
 def _text_bytes(field: Field, raw: float | str) -> bytes:
     content = str(raw).encode()
-    if len(content) > 2 * field.span:
-        raise ValueError(f"{field.at}: {raw!r} has {len(content)} bytes, expected at most {2 * field.span}")
-    return content.ljust(2 * field.span, b"\0")
+    longest = len(field.order)
+    if len(content) > longest:
+        raise ValueError(f"{field.at}: {raw!r} has {len(content)} bytes, expected at most {longest}")
+    return content.ljust(longest, b"\0")
+
+
+def _decimal_bytes(field: Field, raw: float | str) -> bytes:
+    digits = 2 * len(field.order)
+    return bytes.fromhex(f"{_whole(field, raw, 0, 10**digits - 1):0{digits}}")
 
 
 def _number_bytes(field: Field, raw: float | str) -> bytes:
     dtype = np.dtype(field.dtype)
-    number = float(raw)
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
-            content = np.array(number, dtype)
+            content = np.array(float(raw), dtype)
         if not np.isfinite(content):
             raise ValueError(f"{field.at}: {raw} does not fit a float of {8 * dtype.itemsize} bits")
         return content.tobytes()
-    limits = np.iinfo(dtype)
-    whole = round(number)
-    if not limits.min <= whole <= limits.max:
-        raise ValueError(f"{field.at}: {raw} does not fit, expected {limits.min} to {limits.max}")
+    whole = _whole(field, raw, int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
     return whole.to_bytes(dtype.itemsize, "big", signed=dtype.kind == "i")
+
+
+def _whole(field: Field, raw: float | str, lo: int, hi: int) -> int:
+    """The nearest whole number; a float beyond all limits has none."""
+    number = float(raw)
+    if not lo - 1 < number < hi + 1 or not lo <= (whole := round(number)) <= hi:
+        raise ValueError(f"{field.at}: {raw} does not fit, expected {lo} to {hi}")
+    return whole

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from agent.core import quality
 from agent.core.nouns import F8, U4, Tag
+
+SHORT_FLOATS: dict[str, type[np.floating[Any]]] = {"float16": np.float16, "float32": np.float32}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +50,7 @@ class Scaling:
 
 def _as_read(sentinel: float, kind: str) -> float:
     """A float32 carries -9999.9 as its nearest float32: compare with that."""
-    return float(np.float32(sentinel)) if kind == "float32" else sentinel
+    return float(SHORT_FLOATS[kind](sentinel)) if kind in SHORT_FLOATS else sentinel
 
 
 def engineering(raw: F8, status: U4, scaling: Scaling, texts: tuple[tuple[int, str], ...] = ()) -> tuple[F8, U4]:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from agent.core import quality
 from agent.core.address import Address, Table, parse
+from agent.core.byteorder import positions
 from agent.core.nouns import Kind, Tag
-from agent.core.registers import Decoder, encode, field_of, positions
+from agent.core.registers import Decoder, encode, field_of
 from agent.core.scaling import Scaling, engineering, raw_of
 
 ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
@@ -51,6 +52,13 @@ def decoded(tags, words, start=0):
         ("10002", Address(None, Table.DISCRETE, 1)),
         ("2/input:30", Address(2, Table.INPUT, 30)),
         (" 7/30031 ", Address(7, Table.INPUT, 30)),
+        ("49999", Address(None, Table.HOLDING, 9998)),
+        ("365536", Address(None, Table.INPUT, 65535)),
+        ("4x0001", Address(None, Table.HOLDING, 0)),
+        ("3X31", Address(None, Table.INPUT, 30)),
+        ("2/1x00016", Address(2, Table.DISCRETE, 15)),
+        ("4x65536", Address(None, Table.HOLDING, 65535)),
+        ("coil:0XfF", Address(None, Table.COIL, 255)),
     ],
 )
 def test_addresses(text, expected):
@@ -63,6 +71,14 @@ def test_addresses(text, expected):
     [
         ("holding:65536", "PDU offset 65536 does not exist, expected 0 to 65535"),
         ("300000", "PDU offset -1"),
+        ("40000", "PDU offset -1"),
+        ("465537", "PDU offset 65536"),
+        ("4x0", "PDU offset -1"),
+        ("4x65537", "PDU offset 65536"),
+        ("2x0001", "or 4x0031"),
+        ("0x0001", "expected table:offset"),  # a coil, or a hexadecimal number
+        ("holding:0x10000", "PDU offset 65536"),
+        ("holding:1F", "expected table:offset"),
         ("20001", "begins with 0, 1, 3 or 4"),
         ("register:3", "expected one of coil, discrete, holding, input"),
         ("300/input:1", "unit 300"),
@@ -75,6 +91,18 @@ def test_a_wrong_address_says_what_was_expected(text, says):
     with pytest.raises(ValueError, match=says) as caught:
         parse(text)
     assert repr(text) in str(caught.value)
+
+
+def test_a_list_that_counts_from_1():
+    for text, offset in [("input:30", 29), ("9/holding:0x1F", 30), ("coil:1", 0), ("discrete:65536", 65535)]:
+        assert parse(text, 1).offset == offset
+        assert parse(text, 1).unit == (9 if "/" in text else None)
+    for text in ("30031", "400031", "4x0031", "3x31"):
+        assert parse(text, 1) == parse(text)  # Modicon counts from 1 anyway
+        assert parse(text, 1).offset == 30
+    with pytest.raises(ValueError, match=r"'input:0': PDU offset -1 .* \(input:1 is offset 0 here\)"):
+        parse("input:0", 1)
+    assert field_of(tag("input:65536", type="int16"), 1, 1).at == Address(1, Table.INPUT, 65535)
 
 
 @given(st.text(max_size=12))
