@@ -47,6 +47,28 @@ async def test_reads_all_four_tables_in_the_fewest_requests(shared):
         assert 0 < rig.meters.read("plc1/rtt_s") < 0.2
 
 
+async def test_a_list_that_counts_from_1_with_parts_of_registers_and_decimals(shared):
+    """Input register i holds 7 i: offset 40 is 280 = 0x0118, offset 3 is 21 = 0x15, offset 2 is 14 = 0x0E."""
+    tags = [tag("number", "input:41"), tag("modicon", "3x41"), tag("hex", "input:0x29"), tag("far", "2/input:41")]
+    tags += [tag("low", "input:41", "uint8l"), tag("high", "input:41", "int8h"), tag("turned", "30041", order="BADC")]
+    tags += [tag("decimal", "input:4", "bcd16"), tag("none", "input:3", "bcd16")]
+    tags += [tag("bit", "discrete:1", "bool"), tag("coil", "00008", "bool", writable=True)]
+    tags += [tag("set", "holding:101", "bcd32", order="CDAB", writable=True), tag("raw", "400101", "uint32")]
+    tags += [tag("half", "holding:103", "float16", writable=True), tag("last", "input:65536")]
+    async with running(modbus, config(shared.port, address_base=1), tags) as rig:
+        await rig.until(lambda: len(rig.batches) >= 1)
+        assert rig.value[:8].tolist() == [280, 280, 280, 280, 24, 1, 0x1801, 15]
+        assert rig.value[9] == 1
+        assert rig.named()[8] == "BadOutOfRange"  # a digit over 9
+        assert rig.named()[14] == "BadConfigurationError"  # offset 65535: the server has no such register
+        for write in (Write("1", 11, 12345678.0), Write("2", 13, -1.5), Write("3", 10, 1.0)):
+            answer = await rig.write(write)
+            assert answer.ok, answer
+        before = len(rig.batches)
+        await rig.until(lambda: len(rig.batches) > before + 1)
+        assert rig.value[10:14].tolist() == [1, 12345678, 0x56781234, -1.5]
+
+
 async def test_one_bad_address_harms_only_its_tag_and_is_remembered(shared):
     tags = [tag(f"h{i}", f"holding:{i}") for i in range(50, 90)] + [tag("wrong", "holding:x"), tag("n", "input:1")]
     async with running(modbus, config(shared.port), tags) as rig:

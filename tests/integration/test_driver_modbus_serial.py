@@ -1,4 +1,4 @@
-"""The Modbus driver on a serial line: a socat pair of pseudo terminals, a pymodbus RTU server at the other end."""
+"""The Modbus driver on a serial line: a socat pair of pseudo terminals, a pymodbus server at the other end."""
 
 import shutil
 import signal
@@ -19,7 +19,8 @@ pytestmark = pytest.mark.anyio
 class Line:
     """Two ends of a serial line, and the server at one of them."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, transport):
+        self.transport = transport
         self.ours, self.theirs = str(Path(folder) / "ours"), str(Path(folder) / "theirs")
         self._socat = subprocess.Popen(
             ["socat", "-d", "-d", f"pty,raw,echo=0,link={self.ours}", f"pty,raw,echo=0,link={self.theirs}"],
@@ -28,9 +29,9 @@ class Line:
         )
         while "starting data transfer" not in self._socat.stderr.readline():
             assert self._socat.poll() is None
-        command = [sys.executable, "-W", "ignore", str(HERE / "modbus_serial.py"), self.theirs]
+        command = [sys.executable, "-W", "ignore", str(HERE / "pymodbus_server.py"), transport, self.theirs]
         self._server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        assert self._server.stdout.readline() == "ready\n"
+        assert self._server.stdout.readline().startswith("ready")
 
     def freeze(self):
         self._server.send_signal(signal.SIGSTOP)
@@ -45,17 +46,17 @@ class Line:
             pipe.close()
 
 
-@pytest.fixture
-def line(tmp_path):
+@pytest.fixture(params=["rtu", "ascii"])
+def line(request, tmp_path):
     if shutil.which("socat") is None:
         pytest.skip("needs socat (apt: socat)")
-    made = Line(tmp_path)
+    made = Line(tmp_path, request.param)
     yield made
     made.close()
 
 
 async def test_reads_writes_and_survives_a_silent_device(line):
-    config = modbus.Config(id="plc3", type="modbus", transport="rtu", device=line.ours, parity="N")
+    config = modbus.Config(id="plc3", type="modbus", transport=line.transport, device=line.ours, parity="N")
     tags = [Tag(f"rig/a/{i}", f"holding:{i}", "uint16", scan_s=0.5, writable=True) for i in (1, 2, 200)]
     async with running(modbus, config, tags) as rig:
         await rig.until(lambda: rig.good)

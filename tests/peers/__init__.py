@@ -84,3 +84,8 @@ def libmodbus():
 def opcua_server(*options):
     """The OPC UA server of this folder, on asyncua, with its options."""
     return Peer([sys.executable, "-W", "ignore", str(HERE / "opcua_server.py"), *options])
+
+
+def pymodbus_server(transport):
+    """The Modbus server of this folder on a port, on pymodbus: `rtu-over-tcp` or `udp`."""
+    return Peer([sys.executable, "-W", "ignore", str(HERE / "pymodbus_server.py"), transport])

@@ -1,10 +1,11 @@
-"""Modbus: reads tags by scan class in the fewest requests, over TCP or a serial line (RTU), and writes with read-back.
+"""Modbus: reads tags by scan class in the fewest requests, over TCP, UDP or a serial line, and writes with read-back.
 
 agent/core/address.py     how an address is written
-agent/core/registers.py   types, byte orders, decoding of a block
+agent/core/byteorder.py   byte orders by byte position, and their names elsewhere
+agent/core/registers.py   types, decoding of a block
 agent/core/blocks.py      which requests
 config.py                 what can be set, and what is wrong with tags
-link.py                   one connection, one request at a time
+link.py  answers.py       one connection, one request at a time; which bytes are an answer
 scan.py  layout.py        one scan class: its requests, and their answers as columns
 polling.py  writing.py    the loops; writes with read-back
 """

@@ -16,7 +16,10 @@ Seconds = Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)]
 
 # Of the period: a request may be repeated once (a serial line is left quiet in between) and the tags are still Bad
 # within two periods of a device that died.
-TIMEOUT_SHARE = {"tcp": 0.4, "rtu": 0.3}
+TIMEOUT_SHARE = {"tcp": 0.4, "udp": 0.4, "rtu-over-tcp": 0.3, "rtu": 0.3, "ascii": 0.3}
+
+# What a tag may be less than a register; the protocol writes whole ones.
+PARTS = {"bit": "bit", "i1": "byte", "u1": "byte"}
 
 
 class Config(Model):
@@ -24,20 +27,27 @@ class Config(Model):
 
     id: str
     type: Literal["modbus"]
-    transport: Literal["tcp", "rtu"] = pydantic.Field("tcp", description="tcp, or rtu for a serial line")
-    host: str = pydantic.Field("", description="Name or address of the endpoint (tcp)")
-    port: int = pydantic.Field(502, ge=1, le=65535, description="TCP port")
-    device: str = pydantic.Field("", description="Serial port (rtu), best as /dev/serial/by-id/...")
+    transport: Literal["tcp", "udp", "rtu-over-tcp", "rtu", "ascii"] = pydantic.Field(
+        "tcp", description="tcp, udp, rtu-over-tcp (a serial device server); rtu or ascii for a serial line"
+    )
+    host: str = pydantic.Field("", description="Name or address of the endpoint (tcp, udp, rtu-over-tcp)")
+    port: int = pydantic.Field(502, ge=1, le=65535, description="TCP or UDP port")
+    device: str = pydantic.Field("", description="Serial port (rtu, ascii), best as /dev/serial/by-id/...")
     baudrate: int = pydantic.Field(19200, ge=150, le=4_000_000)
     parity: Literal["N", "E", "O"] = "E"
     stopbits: Literal[1, 2] = 1
     bytesize: Literal[7, 8] = 8
     unit_id: int = pydantic.Field(1, ge=0, le=255, description="Unit of addresses that name none")
+    address_base: Literal[0, 1] = pydantic.Field(
+        0,
+        description="The first of a table in addresses such as input:30: 0 (PDU offsets) or 1. "
+        "Modicon addresses such as 30031 count from 1 anyway",
+    )
     timeout_s: float | None = pydantic.Field(
         None,
         gt=0,
         le=60,
-        description="Wait for an answer; unset: the smaller of 1 s and 0.4 (rtu: 0.3) of the fastest scan",
+        description="Wait for an answer; unset: the smaller of 1 s and 0.4 (rtu, ascii: 0.3) of the fastest scan",
     )
     retries: int = pydantic.Field(
         1, ge=0, le=5, description="Repeats of a read that was not answered, each on a new connection"
@@ -56,16 +66,21 @@ class Config(Model):
 
     @pydantic.model_validator(mode="after")
     def _endpoint(self) -> Config:
-        if self.transport == "tcp" and not self.host:
-            raise ValueError("transport tcp needs host")
-        if self.transport == "rtu" and not self.device:
-            raise ValueError("transport rtu needs device, such as /dev/serial/by-id/...")
+        if not self.serial and not self.host:
+            raise ValueError(f"transport {self.transport} needs host")
+        if self.serial and not self.device:
+            raise ValueError(f"transport {self.transport} needs device, such as /dev/serial/by-id/...")
         return self
+
+    @property
+    def serial(self) -> bool:
+        """Whether the endpoint is a serial port of ours."""
+        return self.transport in ("rtu", "ascii")
 
     @property
     def where(self) -> str:
         """The endpoint in a message."""
-        return self.device if self.transport == "rtu" else f"{self.host}:{self.port}"
+        return self.device if self.serial else f"{self.host}:{self.port}"
 
     def timeout(self, tags: Sequence[Tag]) -> float:
         """Seconds to wait for an answer."""
@@ -80,7 +95,7 @@ def check(config: Config, tags: Sequence[Tag]) -> list[tuple[int, str]]:
 
 def _problem(config: Config, tag: Tag) -> str:
     try:
-        field = field_of(tag, config.unit_id)
+        field = field_of(tag, config.unit_id, config.address_base)
         if tag.invalid is not None and field.dtype not in ("bool", "bit", "string"):
             encode(field, tag.invalid)
     except ValueError as error:
@@ -97,6 +112,6 @@ def why_not_writable(field: Field, tag: Tag) -> str:
     """Why the protocol cannot write a tag; empty if it can."""
     if not field.at.table.writable:
         return f"address {tag.address!r} is marked writable, but {field.at.table.word} can only be read"
-    if field.dtype == "bit":
-        return f"address {tag.address!r}: one bit of a register cannot be written alone, expected the whole register"
+    if part := PARTS.get(field.dtype):
+        return f"address {tag.address!r}: one {part} of a register cannot be written alone, expected the whole register"
     return ""

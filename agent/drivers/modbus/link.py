@@ -4,21 +4,29 @@ so that nothing late is ever taken for the answer to another request."""
 from __future__ import annotations
 
 import logging
-import struct
+import random
 import termios
 from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
-from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
+from pymodbus import FramerType
+from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient, AsyncModbusUdpClient
 from pymodbus.exceptions import ConnectionException, ModbusException, ModbusIOException
 from pymodbus.pdu import ModbusPDU
 
 from agent.core.address import Table
 from agent.core.blocks import Block
+from agent.drivers.modbus.answers import Client, check_ours, guard
 from agent.drivers.modbus.config import Config
 from agent.runtime import clock, meters
 
-Client = AsyncModbusTcpClient | AsyncModbusSerialClient
+FRAMER = {
+    "tcp": FramerType.SOCKET,
+    "udp": FramerType.SOCKET,
+    "rtu-over-tcp": FramerType.RTU,
+    "rtu": FramerType.RTU,
+    "ascii": FramerType.ASCII,
+}
 
 
 class Refused(Exception):  # noqa: N818  (an answer, not an error)
@@ -28,6 +36,10 @@ class Refused(Exception):  # noqa: N818  (an answer, not an error)
         """Say what was refused and with which code."""
         super().__init__(f"{block}: the device answered with exception {code}{MEANING.get(code, '')}")
         self.code = code
+
+
+class NoAnswerError(ConnectionError):
+    """The connection was closed, or what came is not the answer to the request."""
 
 
 MEANING = {
@@ -64,7 +76,7 @@ class Link:
         for _ in range(0 if once else self.config.retries):
             try:
                 return await self._read(block, what)
-            except TimeoutError:
+            except (TimeoutError, NoAnswerError):
                 continue
         return await self._read(block, what)
 
@@ -78,12 +90,8 @@ class Link:
             )
             return reads[block.table - 1](block.start, count=block.count, device_id=block.unit)
 
-        answer, t_ns = await self._ask(ask, what, int(block.table))
+        answer, t_ns = await self._ask(ask, what, int(block.table), block.count)
         values: Sequence[int] = answer.bits if block.table.bits else answer.registers
-        expected = -(-block.count // 8) * 8 if block.table.bits else block.count
-        if len(values) != expected:
-            self._drop()
-            raise ConnectionError(f"{what}: {len(values)} values came where {expected} were asked")
         return list(values[: block.count]), t_ns
 
     async def write(self, unit: int, table: Table, start: int, values: list[int]) -> None:
@@ -100,30 +108,34 @@ class Link:
         await self._ask(ask, f"{self.config.where} unit {unit} write {table.word}:{start}", function)
 
     async def _ask(
-        self, ask: Callable[[Client], Awaitable[ModbusPDU]], what: str, function: int
+        self, ask: Callable[[Client], Awaitable[ModbusPDU]], what: str, function: int, count: int | None = None
     ) -> tuple[ModbusPDU, int]:
+        async def checked(client: Client) -> ModbusPDU:
+            answer = await ask(client)
+            check_ours(answer, client, function, count)
+            return answer
+
         async with self._turn:
             await self._keep_quiet()
             counts, answered = meters.current(), False
             counts.add(f"{self.config.id}/requests")
             try:
                 asked_ns, self._asking = clock.now_ns(), True
-                answer = await self._exchange(ask)
-                t_ns = clock.now_ns()
-                answered = answer.function_code & 0x7F == function
+                answer = await self._exchange(checked)
+                t_ns, answered = clock.now_ns(), True
             except ConnectionException as error:
-                raise ConnectionError(f"{what}: the connection was closed") from error
+                raise NoAnswerError(f"{what}: the connection was closed") from error
             except (ModbusIOException, TimeoutError) as error:
                 raise TimeoutError(f"{what}: no answer within {self.timeout_s:g} s") from error
             except ModbusException as error:
-                raise ConnectionError(f"{what}: {error.string}") from error
+                raise NoAnswerError(f"{what}: {error.string}") from error
             finally:
                 self._asking = False
                 if not answered:
                     counts.add(f"{self.config.id}/errors")
                     self._drop()
             counts.set(f"{self.config.id}/rtt_s", (t_ns - asked_ns) * 1e-9)
-            return self._accept(answer, what, answered), t_ns
+            return self._accept(answer, what), t_ns
 
     async def _exchange(self, ask: Callable[[Client], Awaitable[ModbusPDU]]) -> ModbusPDU:
         """One request; `timeout_s` covers connecting too. An open client keeps the time by itself."""
@@ -132,9 +144,7 @@ class Link:
         with anyio.fail_after(self.timeout_s + self.config.pause_after_connect_s):
             return await ask(await self._open())
 
-    def _accept(self, answer: ModbusPDU, what: str, answered: bool) -> ModbusPDU:
-        if not answered:
-            raise ConnectionError(f"{what}: the answer is to another function ({answer.function_code})")
+    def _accept(self, answer: ModbusPDU, what: str) -> ModbusPDU:
         if answer.isError():
             meters.current().add(f"{self.config.id}/errors")
             raise Refused(what, answer.exception_code)
@@ -148,21 +158,24 @@ class Link:
 
     async def _open(self) -> Client:
         client = self._new()
-        _contain(client)
+        guard(client)
         try:
             # pymodbus' connect() hides the reason of a failure; this is what it does.
             client.ctx.transport, _ = await client.ctx.call_create()
         except termios.error as error:
             raise OSError(f"{self.config.where} does not take these serial settings: {error}") from error
+        # A gateway may hand a late answer to the connection that follows: its transactions are others.
+        client.ctx.next_tid = random.randrange(65_000)
         self._client = client
         await anyio.sleep(self.config.pause_after_connect_s)
         return client
 
     def _new(self) -> Client:
         config = self.config
-        if config.transport == "rtu":
+        if config.serial:
             return AsyncModbusSerialClient(
                 config.device,
+                framer=FRAMER[config.transport],
                 baudrate=config.baudrate,
                 parity=config.parity,
                 stopbits=config.stopbits,
@@ -172,8 +185,10 @@ class Link:
                 retries=0,
                 trace_connect=self._lost,
             )
-        return AsyncModbusTcpClient(
+        kind = AsyncModbusUdpClient if config.transport == "udp" else AsyncModbusTcpClient
+        return kind(
             config.host,
+            framer=FRAMER[config.transport],
             port=config.port,
             reconnect_delay=0,
             timeout=self.timeout_s,
@@ -190,8 +205,8 @@ class Link:
             client.ctx.response_future.set_exception(ConnectionException("closed"))
 
     def _drop(self) -> None:
-        """Renew the connection before the next request; on a serial line wait until a late answer has gone by."""
-        if self.config.transport == "rtu":
+        """Renew the connection before the next request; without transaction numbers, let a late answer go by first."""
+        if FRAMER[self.config.transport] is not FramerType.SOCKET:
             self._quiet_until_ns = clock.now_ns() + int(self.timeout_s * 1e9)
         self.close()
 
@@ -200,18 +215,3 @@ class Link:
         client, self._client = self._client, None
         if client is not None:
             client.close()
-
-
-def _contain(client: Client) -> None:
-    """Make bytes that cannot be decoded fail the request in flight; pymodbus lets them fail in the event loop."""
-    decode = client.ctx.callback_data
-
-    def contained(data: bytes, addr: tuple[object, ...] | None = None) -> int:
-        try:
-            return decode(data, addr)
-        except (ModbusException, struct.error, IndexError) as error:
-            if not client.ctx.response_future.done():
-                client.ctx.response_future.set_exception(ModbusException(f"not a Modbus answer: {error}"))
-            return len(data)
-
-    client.ctx.callback_data = contained  # type: ignore[method-assign]

@@ -43,7 +43,7 @@ def classes(config: Config, tags: Sequence[Tag]) -> list[ScanClass]:
 def unit_of(config: Config, tag: Tag) -> int | None:
     """The unit a tag is read from, None where its address cannot be read."""
     try:
-        unit = parse(tag.address).unit
+        unit = parse(tag.address, config.address_base).unit
     except ValueError:
         return None
     return config.unit_id if unit is None else unit

@@ -2,8 +2,8 @@
 
 What a device refuses (exception 1, 2 or 3) is cut in halves until the one bad address stands alone; that division is
 remembered. The bad tag is Bad and is asked again each `retry_refused_s`; once one is answered after all, the whole
-class is planned anew. A unit that does not answer, where others on the endpoint do, is asked again after a pause that
-doubles each time; its tags are Bad meanwhile and the others keep their period.
+class is planned anew. A unit that does not answer, or answers nonsense, where others on the endpoint do, is asked again
+after a pause that doubles each time; its tags are Bad meanwhile and the others keep their period.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from agent.core.registers import field_of
 from agent.core.scaling import Scaling
 from agent.drivers.modbus.config import Config, check
 from agent.drivers.modbus.layout import Columns, Layout, Outcome
-from agent.drivers.modbus.link import Link, Refused
+from agent.drivers.modbus.link import Link, NoAnswerError, Refused
 from agent.runtime import clock
 
 STATUS = {
@@ -80,7 +80,7 @@ class ScanClass:
         wrong = {i for i, _ in check(config, [replace(tags[row], writable=False) for row in rows])}
         self._wrong = np.array([row for i, row in enumerate(rows) if i in wrong], np.int32)
         self._rows = np.array([row for i, row in enumerate(rows) if i not in wrong], np.int32)
-        self._fields = [field_of(tags[row], config.unit_id) for row in self._rows]
+        self._fields = [field_of(tags[row], config.unit_id, config.address_base) for row in self._rows]
         self._scaling = Scaling.of([tags[row] for row in self._rows])
         self._plan = self._planned()
         self._layout = self._laid_out()
@@ -136,7 +136,7 @@ class ScanClass:
             return _bad(block, STATUS[planned.refused])
         try:
             values, t_ns = await link.read(block, once=block.unit in self._units.pause_s)
-        except TimeoutError:
+        except (TimeoutError, NoAnswerError):
             if not self._units.failed(block.unit, self.period_s, self._config.retry_unit_s):
                 raise
             return _bad(block, quality.BAD_NO_COMMUNICATION)

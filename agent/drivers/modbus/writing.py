@@ -44,7 +44,7 @@ def prepared(config: Config, tag: Tag, write: Write) -> tuple[Field, list[int]]:
     """Where, and which registers (or one bit). ValueError says why a tag cannot take a value."""
     if not tag.writable:
         raise ValueError(f"{tag.id} is not marked writable")
-    field = field_of(tag, config.unit_id)
+    field = field_of(tag, config.unit_id, config.address_base)
     if why := why_not_writable(field, tag):
         raise ValueError(why)
     if field.dtype == "string":
