@@ -1,8 +1,15 @@
 """What every test gets: asyncio under anyio, and a failure for a task left running."""
 
 import asyncio
+import os
 
 import pytest
+from hypothesis import settings
+
+# Where a run decides whether something lands, the same examples are tried each time; elsewhere new ones.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 @pytest.fixture

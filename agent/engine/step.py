@@ -21,8 +21,12 @@ from agent.engine.state import ModelState, State
 
 def step(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
     """The state after the tick and what is published of it."""
-    if tick.last:
-        return _last(asset, state, tick)
+    # A PLC can send any number that fits a float64: what overflows is infinite, and is not a reason to stop.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _last(asset, state, tick) if tick.last else _step(asset, state, tick)
+
+
+def _step(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
     say = _reporter(asset.id, tick)
     frame, newest = _frame(asset, state, tick)
     mode = modes.step(asset.modes, state.mode, frame)

@@ -110,7 +110,8 @@ def _sample(params: Params, frame: Frame) -> Sample:
     usable = np.isfinite(value) & ~quality.bad_mask(status)
     s, m = filters.scaling(params), len(params.inputs)
     # What is absurd is cut to what keeps the arithmetic sound; an input to the recording's range and as much again.
-    scaled = np.minimum(np.maximum((np.where(usable, value, s.mean) - s.mean) / s.scale, -ABSURD), ABSURD)
+    bound = ABSURD * s.scale
+    scaled = np.minimum(np.maximum(np.where(usable, value, s.mean) - s.mean, -bound), bound) / s.scale
     span = s.high[:m] - s.low[:m]
     scaled[:m] = np.minimum(np.maximum(scaled[:m], s.low[:m] - span), s.high[:m] + span)
     scaled[~usable] = np.nan

@@ -94,6 +94,13 @@ def test_a_failing_model_is_an_absent_value_and_a_fault_and_recovers():
     assert at(built, shots[2], "anomaly/score")[1] == quality.GOOD
 
 
+def test_numbers_at_the_end_of_the_float_stop_nothing():
+    built = asset([high()], summary_s=3.0)
+    _, shots = play(built, running([1e308, -1e308, 1.7e308, 5e-324, 3.0, 3.0, 3.0, 3.0]))
+    assert at(built, shots[-1], "tank/level") == (3.0, quality.GOOD)
+    assert at(built, shots[-1], "anomaly/score") == (3.0, quality.GOOD)
+
+
 def test_a_condition_has_delay_hysteresis_and_count():
     built = asset([high(hysteresis=1.0, on_delay_s=1.0, off_delay_s=1.0)])
     _, shots = play(built, running([11, 9, 11, 11, 9.5, 9.5, 8, 8, 8]))
