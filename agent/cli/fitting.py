@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import csv
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -24,26 +25,18 @@ def twin(
     period_s: float | None,
 ) -> None:
     """Identify, report, write."""
-    try:
-        from agent.fit import twin as fit
-        from agent.fit.recording import FitError
-    except ImportError as error:
-        fail(f"{error}. Install what fitting needs: pip install 'edgetwin[fit]'")
-    try:
-        report = fit.fit(
-            recording,
-            inputs=names(inputs),
-            outputs=names(outputs),
-            virtual=names(virtual),
-            where=conditions(where),
-            out=out,
-            settle_s=settle_s,
-            units=_units(units),
-            period_s=period_s,
-        )
-    except (FitError, OSError) as error:
-        fail(str(error))
-    typer.echo("\n".join(report.lines()))
+    _fit(
+        "twin",
+        recording,
+        inputs=names(inputs),
+        outputs=names(outputs),
+        virtual=names(virtual),
+        where=conditions(where),
+        out=out,
+        settle_s=settle_s,
+        units=_units(units),
+        period_s=period_s,
+    )
 
 
 def detector(
@@ -59,24 +52,30 @@ def detector(
     period_s: float | None,
 ) -> None:
     """Fit, report, write."""
+    _fit(
+        "detector",
+        recording,
+        out=out,
+        tags=names(tags) or None,
+        where=conditions(where),
+        rows=_slice(rows),
+        settle_s=settle_s,
+        units=_units(units),
+        budget_alarms_per_day=budget_per_day,
+        period_s=period_s,
+        window=window,
+    )
+
+
+def _fit(kind: str, recording: Path, **options: Any) -> None:
+    """Run `agent.fit.<kind>.fit` and print its report; what it refuses is one line and exit 1."""
     try:
-        from agent.fit import detector as fit
+        module = importlib.import_module(f"agent.fit.{kind}")
         from agent.fit.recording import FitError
     except ImportError as error:
         fail(f"{error}. Install what fitting needs: pip install 'edgetwin[fit]'")
     try:
-        report = fit.fit(
-            recording,
-            out=out,
-            tags=names(tags) or None,
-            where=conditions(where),
-            rows=_slice(rows),
-            settle_s=settle_s,
-            units=_units(units),
-            budget_alarms_per_day=budget_per_day,
-            period_s=period_s,
-            window=window,
-        )
+        report = module.fit(recording, **options)
     except (FitError, OSError) as error:
         fail(str(error))
     typer.echo("\n".join(report.lines()))
@@ -93,12 +92,17 @@ def _slice(text: str) -> slice | None:
 
 
 def _units(path: Path | None) -> dict[str, str]:
-    """Unit by `group/tag` from a tag list."""
+    """Unit by `group/tag` from a tag list, read as the configuration reads it."""
     if path is None:
         return {}
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        fail(f"{path}: {error.strerror}")
-    rows = csv.DictReader(text.splitlines(), delimiter=";" if ";" in text.partition("\n")[0] else ",")
-    return {f"{row['group']}/{row['tag']}": row.get("unit") or "" for row in rows if row.get("tag")}
+    from agent.config import files, tags
+    from agent.config.problems import Mark, Problem
+
+    problems = list[Problem]()
+    text = files.text(str(path), Mark(str(path)), problems)
+    tree, wrong = tags.parse(str(path), text or "")
+    for problem in problems or wrong:
+        typer.echo(str(problem), err=True)
+    if problems or wrong:
+        fail(f"{path}: no tag list to take units from")
+    return {name: row.get("unit") or "" for name, row in tree.value.items()}

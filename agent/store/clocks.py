@@ -71,13 +71,6 @@ class Clocks:
                 return wall_ns + (t_ns - mono_ns), quality
         return 0, "unknown"
 
-    def boot_ns(self, boot: int, wall_ns: int) -> int:
-        """The time of that boot's clock which is called `wall_ns` (exact where the wall clock did not step)."""
-        t_ns = 0
-        for _ in range(3):  # each turn uses the row nearest to the last guess
-            t_ns += wall_ns - self.wall_ns(boot, t_ns)[0]
-        return t_ns
-
 
 def _nearest(rows: list[tuple[int, int]], t_ns: int) -> tuple[int, int]:
     at = bisect_left(rows, (t_ns, 0))

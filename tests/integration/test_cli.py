@@ -102,3 +102,13 @@ def test_a_wrong_option_is_one_plain_line():
     assert done.returncode == 1
     assert "nowhere.csv" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_tag_list_for_the_units_is_told_with_its_place(tmp_path):
+    (tmp_path / "list.csv").write_text("grp,tag\na,b\n")
+    (tmp_path / "healthy.csv").write_text("time,a/b\n0,1\n")
+    files = (tmp_path / "healthy.csv", "--out", tmp_path / "x.onnx", "--units", tmp_path / "list.csv")
+    done = edgetwin("fit", "detector", *files)
+    assert done.returncode == 1
+    assert f"{tmp_path / 'list.csv'}:1:1:" in done.stderr
+    assert "Traceback" not in done.stderr
