@@ -13,7 +13,10 @@ from agent.core import byteorder, units
 from agent.core.nouns import Mode
 
 ID = r"^[A-Za-z0-9_-]+$"
-TYPES = r"^(bool|bit\d{1,2}|u?int(8|16|32|64)(\.\d{1,2})?|u?int8[lh]|float(16|32|64)|bcd(16|32)|string(\(\d+\))?)$"
+TYPES = (
+    r"^((bool|bit\d{1,2}|u?int(8|16|32|64)(\.\d{1,2})?|u?int8[lh]|float(16|32|64)|bcd(16|32))(\[\d{0,4}\])?"
+    r"|string(\(\d+\))?)$"
+)
 
 
 def _number(value: Any) -> Any:
@@ -61,6 +64,17 @@ def words_of(value: Any) -> Any:
     if len(words) != len(pairs) or not all(words.values()):
         raise ValueError("expected words as 0=off;1=starting, each number once")
     return words
+
+
+def options_of(value: Any) -> Any:
+    """`sampling=0.1;queue=20` as a mapping."""
+    if not isinstance(value, str):
+        return value
+    pairs = [pair.partition("=") for pair in value.split(";") if pair.strip()]
+    found = {name.strip(): text.strip() for name, _, text in pairs}
+    if len(found) != len(pairs) or not all(name and text for name, text in found.items()):
+        raise ValueError("expected options as sampling=0.1;queue=20, each once")
+    return found
 
 
 Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]

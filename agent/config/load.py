@@ -45,15 +45,18 @@ class LoadedAsset:
             type=row.type,
             order=row.order,
             scan_s=row.scan or self.asset.period_s,
+            phase_s=row.phase,
             scale=row.scale,
             offset=row.offset,
             eu_lo=NAN if row.eu_lo is None else row.eu_lo,
             eu_hi=NAN if row.eu_hi is None else row.eu_hi,
+            beyond=row.beyond,
             unit=row.unit,
             invalid=row.invalid,
             deadband=row.deadband,
             enum=row.enum,
             writable=row.writable,
+            options=row.options,
             description=row.description,
         )
 

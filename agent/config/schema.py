@@ -23,6 +23,7 @@ from agent.config.fields import (
     Seconds,
     TagName,
     Whole,
+    options_of,
     order_of,
     unit_of,
     words_of,
@@ -222,10 +223,15 @@ class TagRow(Part):
     scan: Positive | None = Field(
         default=None, description="Read this often, in s; each cycle of the asset if left out."
     )
+    phase: NotNegative = Field(default=0.0, description="So long after each whole scan period it is read, in s.")
     scale: Number = Field(default=1.0, description="value = scale * raw + offset.")
     offset: Number = Field(default=0.0, description="In the tag's unit.")
     eu_lo: Number | None = Field(default=None, description="Lower end of its range, in its unit.")
     eu_hi: Number | None = Field(default=None, description="Upper end of its range, in its unit.")
+    beyond: Literal["uncertain", "clamp", "bad"] = Field(
+        default="uncertain",
+        description="A value beyond its range is kept and Uncertain, or set to the end of the range, or Bad.",
+    )
     unit: Annotated[str, BeforeValidator(unit_of)] = Field(default="", description="UCUM or UNECE unit.")
     invalid: Number | None = Field(default=None, description="Raw value that says that there is none.")
     deadband: NotNegative = Field(default=0.0, description="Changes up to this are not passed on, in its unit.")
@@ -233,6 +239,9 @@ class TagRow(Part):
         default_factory=dict, description="Words for its numbers: 0=off;1=starting."
     )
     writable: bool = Field(default=False, description="May be written, through the gate.")
+    options: Annotated[dict[str, str], BeforeValidator(options_of)] = Field(
+        default_factory=dict, description="What its driver knows besides: sampling=0.1;queue=20."
+    )
 
     @property
     def name(self) -> str:

@@ -13,7 +13,7 @@ from agent.config.schema import TagRow
 from agent.config.tree import Tree
 
 NEEDED = ("group", "tag", "address")
-NUMBERS = ("scan", "scale", "offset", "eu_lo", "eu_hi", "invalid", "deadband")
+NUMBERS = ("scan", "phase", "scale", "offset", "eu_lo", "eu_hi", "invalid", "deadband")
 DECIMAL_COMMA = re.compile(r"^[+-]?\d*,\d+([eE][+-]?\d+)?$")
 
 Cell = tuple[str, int]

@@ -17,7 +17,7 @@ from agent.core.nouns import F8, I8, U4, Batch, Frame, Names, Tick
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Latest:
-    """Columns over n tags: value f8[n], status u4[n], t_ns, source_ns, confirmed_ns i8[n]; texts by row.
+    """Columns over n tags: value f8[n], status u4[n], t_ns, source_ns, confirmed_ns i8[n]; texts and arrays by row.
 
     `confirmed_ns` is when the source last vouched for the value: an unchanged value that is read again is not stale.
     """
@@ -28,6 +28,7 @@ class Latest:
     source_ns: I8
     confirmed_ns: I8
     texts: Mapping[int, str] = field(default_factory=dict)
+    arrays: Mapping[int, F8] = field(default_factory=dict)
 
 
 def nothing_yet(n: int) -> Latest:
@@ -44,7 +45,7 @@ def fold(latest: Latest, batches: tuple[Batch, ...], before_ns: int) -> Latest:
     """
     if not batches:
         return latest
-    texts = dict(latest.texts)
+    texts, arrays = dict(latest.texts), dict(latest.arrays)
     new = Latest(
         value=latest.value.copy(),
         status=latest.status.copy(),
@@ -52,6 +53,7 @@ def fold(latest: Latest, batches: tuple[Batch, ...], before_ns: int) -> Latest:
         source_ns=latest.source_ns.copy(),
         confirmed_ns=latest.confirmed_ns.copy(),
         texts=texts,
+        arrays=arrays,
     )
     for batch in batches:
         new.value[batch.tag] = batch.value
@@ -61,6 +63,7 @@ def fold(latest: Latest, batches: tuple[Batch, ...], before_ns: int) -> Latest:
         vouched = ~quality.bad_mask(batch.status)
         new.confirmed_ns[batch.tag[vouched]] = np.maximum(batch.t_ns[vouched], before_ns)
         texts.update({int(batch.tag[row]): text for row, text in batch.texts})
+        arrays.update({int(batch.tag[row]): array for row, array in batch.arrays})
     return new
 
 
@@ -86,6 +89,7 @@ def frame(latest: Latest, tick: Tick, names: Names, stale_ns: I8, before_ns: int
         count=count,
         texts={row: text for row, text in latest.texts.items() if not quality.is_bad(int(status[row]))},
         batches=tick.batches,
+        arrays={row: array for row, array in latest.arrays.items() if not quality.is_bad(int(status[row]))},
     )
 
 

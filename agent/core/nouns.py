@@ -21,6 +21,7 @@ I4 = npt.NDArray[np.int32]
 U4 = npt.NDArray[np.uint32]
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
+NO_STAMPS: I8 = np.zeros(0, np.int64)
 
 
 class Mode(IntEnum):
@@ -71,27 +72,35 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """Where a value is read. `id` is `asset/group/name`; `address` is in the words of its driver."""
+    """Where a value is read. `id` is `asset/group/name`; `address` and `options` are in the words of its driver.
+
+    `phase_s`: when within its scan period it is read. `beyond`: what becomes of one outside [eu_lo, eu_hi].
+    """
 
     id: str
     address: str
     type: str = "float64"
     order: str = "ABCD"
     scan_s: float = 1.0
+    phase_s: float = 0.0
     scale: float = 1.0
     offset: float = 0.0
     eu_lo: float = float("nan")
     eu_hi: float = float("nan")
+    beyond: str = "uncertain"
     unit: str = ""
     invalid: float | None = None
     deadband: float = 0.0
     enum: Mapping[int, str] = field(default_factory=dict)
     writable: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
 
     @property
     def kind(self) -> Kind:
-        """Text tags travel beside the vectors; an enumeration is a number with words."""
+        """Texts and arrays (`float32[8]`) travel beside the vectors; an enumeration is a number with words."""
+        if self.type.endswith("]"):
+            return Kind.ARRAY
         if self.type.startswith("string"):
             return Kind.TEXT
         return Kind.ENUMERATION if self.enum else Kind.NUMBER
@@ -151,8 +160,9 @@ class Catalogue:
 class Batch:
     """Samples as columns, all of length k. From a driver `tag` indexes the source's tag list, in a Tick the asset's.
 
-    tag i4[k]; value f8[k] (NaN for text and where there is none); status u4[k]; t_ns i8[k] (our axis);
-    source_ns i8[k] (the source's own stamp, UTC, verbatim; 0 where it gives none); texts: (row, text).
+    tag i4[k]; value f8[k] (NaN for text and array, and where there is none); status u4[k]; t_ns i8[k] (our axis);
+    source_ns i8[k] (the source's own stamp, UTC, verbatim; 0 where it gives none); texts: (row, text); arrays:
+    (row, f8[n]); server_ns i8[k] or i8[0]: the stamp of the server that stands between (OPC UA), as source_ns.
     """
 
     source: str
@@ -162,6 +172,8 @@ class Batch:
     t_ns: I8
     source_ns: I8
     texts: tuple[tuple[int, str], ...] = ()
+    arrays: tuple[tuple[int, F8], ...] = ()
+    server_ns: I8 = field(default_factory=lambda: NO_STAMPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +251,7 @@ class Frame:
     """The newest state of each tag, and what came since the last tick. Columns over `names` (n tags).
 
     value f8[n] (NaN where none); status u4[n]; age_ns i8[n] since the source confirmed it; source_ns i8[n];
-    mean, min, max f8[n] and count i4[n] of the usable samples since the last tick; texts by tag row.
+    mean, min, max f8[n] and count i4[n] of the usable samples since the last tick; texts and arrays by tag row.
     """
 
     names: Names
@@ -258,6 +270,7 @@ class Frame:
     mode: Mode = Mode.UNKNOWN
     mode_age_ns: int = 0
     context: Mapping[str, str] = field(default_factory=dict)
+    arrays: Mapping[int, F8] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -356,7 +369,7 @@ class Snapshot:
     """All that one cycle gives, over the asset's part of the Catalogue (m points).
 
     value f8[m]; status u4[m]; time_ns i8[m] (of the sample, our axis); source_ns i8[m] (0 where none);
-    texts by row; all conditions; events, closed summaries and faults of this cycle only.
+    texts and arrays by row; all conditions; events, closed summaries and faults of this cycle only.
     """
 
     asset: str
@@ -376,3 +389,4 @@ class Snapshot:
     summaries: tuple[Summary, ...]
     faults: tuple[Fault, ...]
     last: bool = False
+    arrays: Mapping[int, F8] = field(default_factory=dict)

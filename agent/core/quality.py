@@ -34,6 +34,10 @@ BAD_OUT_OF_SERVICE = 0x808D_0000
 BAD_NO_DATA = 0x809B_0000
 BAD_DATA_UNAVAILABLE = 0x809E_0000
 
+# Info bits of a data value that is held at the low or the high end of its range (OPC 10000-4 Table 179).
+LIMITED_LOW = 0x0000_0500
+LIMITED_HIGH = 0x0000_0600
+
 # A model outside the modes it is valid for: there is no value, and nothing is wrong.
 NOT_APPLICABLE = BAD_OUT_OF_SERVICE
 

@@ -4,32 +4,39 @@ value = scale · raw + offset
 
 raw is NaN, or the `invalid` sentinel      BadSensorFailure, value NaN
 value is infinite                          BadOutOfRange, value NaN
-value outside [eu_lo, eu_hi]               UncertainEngineeringUnitsExceeded, value kept
+value outside [eu_lo, eu_hi]               as the tag says in `beyond`:
+    uncertain (unless said)                UncertainEngineeringUnitsExceeded, value kept
+    clamp                                  Good with the limit bit of that end, value = that end (OPC 10000-4 7.39.1)
+    bad                                    BadOutOfRange, value NaN
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from agent.core import quality
 from agent.core.nouns import F8, U4, Tag
 
+Mask = npt.NDArray[np.bool_]
 SHORT_FLOATS: dict[str, type[np.floating[Any]]] = {"float16": np.float16, "float32": np.float32}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scaling:
-    """Columns over n tags: scale, offset, invalid (NaN where there is none), lo, hi f8[n]."""
+    """Columns over n tags: scale, offset, invalid (NaN where there is none), lo, hi f8[n]; clamp, refuse bool[n]."""
 
     scale: F8
     offset: F8
     invalid: F8
     lo: F8
     hi: F8
+    clamp: Mask
+    refuse: Mask
 
     @classmethod
     def of(cls, tags: Sequence[Tag]) -> Scaling:
@@ -41,11 +48,13 @@ class Scaling:
             np.array(sentinels, np.float64),
             np.array([t.eu_lo for t in tags], np.float64),
             np.array([t.eu_hi for t in tags], np.float64),
+            np.array([t.beyond == "clamp" for t in tags], np.bool_),
+            np.array([t.beyond == "bad" for t in tags], np.bool_),
         )
 
     def take(self, rows: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Scaling:
         """The columns of some rows."""
-        return Scaling(self.scale[rows], self.offset[rows], self.invalid[rows], self.lo[rows], self.hi[rows])
+        return Scaling(*(getattr(self, f.name)[rows] for f in fields(self)))
 
 
 def _as_read(sentinel: float, kind: str) -> float:
@@ -60,14 +69,28 @@ def engineering(raw: F8, status: U4, scaling: Scaling, texts: tuple[tuple[int, s
     was_bad = quality.bad_mask(status)
     failed = np.isnan(raw) | (raw == scaling.invalid)
     infinite = ~np.isfinite(value) & ~failed
-    beyond = (value < scaling.lo) | (value > scaling.hi)
     out = status.copy()
-    out[beyond & quality.good_mask(status)] = quality.UNCERTAIN_ENGINEERING_UNITS_EXCEEDED
+    value = _ranged(value, out, scaling)
     out[infinite & ~was_bad] = quality.BAD_OUT_OF_RANGE
     out[failed & ~was_bad] = quality.BAD_SENSOR_FAILURE
     for row, _ in texts:
         out[row] = status[row]
     return np.where(quality.bad_mask(out), np.nan, value), out
+
+
+def _ranged(value: F8, out: U4, scaling: Scaling) -> F8:
+    """Values with those beyond their range treated as their tags say; `out` takes their status."""
+    below, above = value < scaling.lo, value > scaling.hi
+    beyond = below | above
+    if not beyond.any():
+        return value
+    good = quality.good_mask(out)
+    out[beyond & good & ~scaling.clamp] = quality.UNCERTAIN_ENGINEERING_UNITS_EXCEEDED
+    out[below & good & scaling.clamp] |= np.uint32(quality.LIMITED_LOW)
+    out[above & good & scaling.clamp] |= np.uint32(quality.LIMITED_HIGH)
+    out[beyond & scaling.refuse & ~quality.bad_mask(out)] = quality.BAD_OUT_OF_RANGE
+    clamped = np.where(below, scaling.lo, np.where(above, scaling.hi, value))
+    return np.where(scaling.clamp & np.isfinite(value), clamped, value)
 
 
 def raw_of(tag: Tag, value: float) -> float:

@@ -118,7 +118,8 @@ def _value(kind: Any, tree: Any, columns: Columns) -> Any:
 
 def _container(kind: Any, origin: Any, tree: Any, columns: Columns) -> Any:
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return kind(**{name: _value(hint, tree[name], columns) for name, hint in _fields(kind).items()})
+        known = {name: hint for name, hint in _fields(kind).items() if name in tree}
+        return kind(**{name: _value(hint, tree[name], columns) for name, hint in known.items()})
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(tree)
     if isinstance(kind, type) and issubclass(kind, tuple):  # a subclass such as Names

@@ -108,7 +108,7 @@ def _last(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
     """The tick before a stop: everything says BadShutdown, nothing is an event, nothing enters a summary."""
     frame, _ = _frame(asset, state, replace(tick, batches=()))
     down = np.full(len(asset.tags), quality.BAD_SHUTDOWN, np.uint32)
-    frame = replace(frame, status=down, value=np.full(len(down), np.nan), texts={})
+    frame = replace(frame, status=down, value=np.full(len(down), np.nan), texts={}, arrays={})
     frame = modes.placed(frame, replace(state.mode, mode=Mode.UNKNOWN), {})
     summaries: tuple[Summary, ...] = ()
     if state.window.total_s > 0:
@@ -155,4 +155,5 @@ def _snapshot(
         summaries=summaries,
         faults=faults,
         last=tick.last,
+        arrays=frame.arrays,
     )

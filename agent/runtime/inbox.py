@@ -65,6 +65,7 @@ def routed(batch: Batch, route: Route) -> Batch | None:
         return None
     new_row = np.cumsum(keep) - 1
     texts = tuple((int(new_row[row]), text) for row, text in batch.texts if keep[row])
+    arrays = tuple((int(new_row[row]), array) for row, array in batch.arrays if keep[row])
     return Batch(
         source=batch.source,
         tag=rows[keep],
@@ -73,6 +74,8 @@ def routed(batch: Batch, route: Route) -> Batch | None:
         t_ns=batch.t_ns[keep],
         source_ns=batch.source_ns[keep],
         texts=texts,
+        arrays=arrays,
+        server_ns=batch.server_ns[keep] if len(batch.server_ns) else batch.server_ns,
     )
 
 
