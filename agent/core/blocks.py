@@ -62,6 +62,10 @@ class Reading:
         """The offset after its last register."""
         return self.at.offset + self.span
 
+    def __str__(self) -> str:
+        """Its name in a message."""
+        return f"atomic group {self.group!r} from {self.at}" if self.group else str(self.at)
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -94,21 +98,16 @@ def readings(fields: Sequence[Field], groups: Sequence[str] = ()) -> list[Readin
 
 
 def why_not(reading: Reading, limits: Limits) -> str:
-    """Why one request cannot read it; empty if it can."""
+    """Why one request cannot read it, as words that follow its name; empty if it can."""
     longest, _ = limits.of(reading.at.table)
     what = "bits" if reading.at.table.bits else "registers"
     if reading.span > longest:
         option = "max_bits" if reading.at.table.bits else "max_registers"
-        return f"{_named(reading)} is {reading.span} {what} long, expected at most {longest} ({option})"
+        return f"is {reading.span} {what} long, expected at most {longest} ({option})"
     crossed = next((r for r in limits.forbidden if r.crosses(reading.at, reading.span)), None)
     if crossed is None:
         return ""
-    between = "lies between its tags" if reading.group else "must not be read"
-    return f"{_named(reading)}: the forbidden range {crossed} {between}"
-
-
-def _named(reading: Reading) -> str:
-    return f"atomic group {reading.group!r} from {reading.at}" if reading.group else str(reading.at)
+    return f"has the forbidden range {crossed} in it" if reading.group else f"lies in the forbidden range {crossed}"
 
 
 def plan(wanted: Iterable[Reading], limits: Limits = Limits()) -> list[Block]:
@@ -119,7 +118,7 @@ def plan(wanted: Iterable[Reading], limits: Limits = Limits()) -> list[Block]:
     by_table: dict[tuple[int, Table], list[Reading]] = {}
     for reading in wanted:
         if why := why_not(reading, limits):
-            raise ValueError(why)
+            raise ValueError(f"{reading} {why}")
         by_table.setdefault((reading.at.unit or 0, reading.at.table), []).append(reading)
     return [b for (unit, table), some in sorted(by_table.items()) for b in _of_table(unit, table, some, limits)]
 

@@ -50,19 +50,24 @@ class Decoder:
         status = np.zeros(self.count, np.uint32)
         texts: list[tuple[int, str]] = []
         wire = block if block.dtype == np.bool_ else block.astype(">u2").view(np.uint8)
-        for group in self.groups:
-            picked = wire[group.bytes]
-            if group.dtype == "string":
-                texts += [(int(r), text_of(b.tobytes())) for r, b in zip(group.rows, picked, strict=True)]
-            elif group.dtype == "bool":
-                raw[group.rows] = picked[:, 0]
-            elif group.dtype == "bit":
-                raw[group.rows] = (picked.view(">u2").ravel() >> group.shift) & 1
-            elif group.dtype == "bcd":
-                raw[group.rows] = _decimal(picked.view(np.uint8), group.rows, status)
-            else:
-                raw[group.rows] = _numbers(picked.view(group.dtype).ravel(), group.rows, status, texts)
+        with np.errstate(invalid="ignore"):  # a signalling NaN is told of when it becomes a float64
+            for group in self.groups:
+                _decode(group, wire[group.bytes], raw, status, texts)
         return raw, status, tuple(texts)
+
+
+def _decode(group: _Group, picked: npt.NDArray[Any], raw: F8, status: U4, texts: list[tuple[int, str]]) -> None:
+    """The rows of one type, from their bytes u1[k, n] (or bits bool[k, 1])."""
+    if group.dtype == "string":
+        texts += [(int(r), text_of(b.tobytes())) for r, b in zip(group.rows, picked, strict=True)]
+    elif group.dtype == "bool":
+        raw[group.rows] = picked[:, 0]
+    elif group.dtype == "bit":
+        raw[group.rows] = (picked.view(">u2").ravel() >> group.shift) & 1
+    elif group.dtype == "bcd":
+        raw[group.rows] = _decimal(picked.view(np.uint8), group.rows, status)
+    else:
+        raw[group.rows] = _numbers(picked.view(group.dtype).ravel(), group.rows, status, texts)
 
 
 def _group(dtype: str, rows: list[int], fields: Sequence[Field], places: Sequence[int]) -> _Group:

@@ -21,7 +21,7 @@ def test_a_tag_in_a_forbidden_range_is_named():
     tags = [tag("holding:99"), tag("holding:100"), tag("holding:198", "float64"), tag("2/input:29"), tag("input:30")]
     found = dict(modbus.check(config(forbidden=["holding:100-199", "2/input:30-39"]), tags))
     assert list(found) == [1, 2]
-    assert found[1] == "address 'holding:100': 1/holding:100: the forbidden range holding:100-199 must not be read"
+    assert found[1] == "address 'holding:100' lies in the forbidden range holding:100-199"
 
 
 def test_forbidden_ranges_count_as_the_addresses_of_their_endpoint():
@@ -49,7 +49,7 @@ def test_a_range_that_is_none_is_refused_where_it_stands(text):
     ("tags", "says"),
     [
         ([tag("holding:0", group="g"), tag("holding:200", group="g")], "201 registers long, expected at most 125"),
-        ([tag("holding:0", group="g"), tag("holding:20", group="g")], "range holding:9-12 lies between its tags"),
+        ([tag("holding:0", group="g"), tag("holding:20", group="g")], "has the forbidden range holding:9-12 in it"),
         ([tag("holding:0", group="g"), tag("input:0", group="g")], "lies in holding of unit 1 and input of unit 1"),
         ([tag("holding:0", group="g"), tag("2/holding:0", group="g")], "holding of unit 1 and holding of unit 2"),
         (

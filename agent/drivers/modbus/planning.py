@@ -70,7 +70,8 @@ def _planning_problems(config: Config, tags: Sequence[Tag], rows: Sequence[int])
     limits = limits_of(config)
     for reading in readings_of(fields, [tags[row] for row in rows]):
         if why := why_not(reading, limits):
-            yield from ((rows[i], f"address {tags[rows[i]].address!r}: {why}") for i in reading.rows)
+            named = str(reading) if reading.group else f"address {tags[rows[reading.rows[0]]].address!r}"
+            yield from ((rows[i], f"{named} {why}") for i in reading.rows)
     groups: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         if group := _group(tags[row]):
