@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,10 @@ from agent.core.scaling import Scaling, engineering
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one request: the values read, or a Bad `status` and no values; when, on our axis."""
+    """What became of one request: the values read, `count` of them, or a Bad `status` and none; when, on our axis."""
 
     block: Block
-    values: Sequence[int]
+    values: npt.NDArray[Any]
     status: int
     t_ns: int
 
@@ -65,11 +65,10 @@ class Layout:
 
     def columns(self, outcomes: Sequence[Outcome]) -> Columns:
         """The columns of one poll, from the outcome of each block in the order of the layout."""
-        words = np.array(list(chain.from_iterable(_filled(outcomes[i]) for i in self.words)), np.uint16)
+        words = _joined(outcomes, self.words, np.uint16)
         raw, status, texts = self.word_decoder.decode(words)
         if self.bits:
-            bits = np.array(list(chain.from_iterable(_filled(outcomes[i]) for i in self.bits)), np.bool_)
-            more, good, _ = self.bit_decoder.decode(bits)
+            more, good, _ = self.bit_decoder.decode(_joined(outcomes, self.bits, np.bool_))
             raw, status = np.concatenate([raw, more]), np.concatenate([status, good])
         value, status = engineering(raw, status, self.scaling, texts)
         lost = np.array([o.status for o in outcomes], np.uint32)[self.owner]
@@ -90,5 +89,7 @@ def _decoder(blocks: Sequence[Block], fields: Sequence[Field]) -> Decoder:
     return Decoder.of([fields[row] for b in blocks for row in b.rows], places)
 
 
-def _filled(outcome: Outcome) -> Sequence[int]:
-    return outcome.values if outcome.status == 0 else [0] * outcome.block.count
+def _joined(outcomes: Sequence[Outcome], which: Sequence[int], dtype: type[Any]) -> npt.NDArray[Any]:
+    """The values of some requests end to end, zeros where there are none."""
+    parts = [o.values if o.status == 0 else np.zeros(o.block.count, dtype) for o in (outcomes[i] for i in which)]
+    return np.concatenate(parts, dtype=dtype) if parts else np.zeros(0, dtype)

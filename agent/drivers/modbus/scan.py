@@ -34,6 +34,7 @@ STATUS = {
 CUT = (2, 3)
 LASTING = (1, 2, 3)
 SILENT = (10, 11)
+NOTHING = np.zeros(0, np.uint16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,4 +161,4 @@ class ScanClass:
 
 
 def _bad(block: blocks.Block, status: int) -> Outcome:
-    return Outcome(block, (), status, clock.now_ns())
+    return Outcome(block, NOTHING, status, clock.now_ns())
