@@ -46,7 +46,7 @@ class Conversation(TransactionManager):
         self.response_future.cancel()  # what comes before the first request is nobody's answer
         self._heard, self._trace = heard, trace
         self._local_echo, self._echo = local_echo, b""
-        self._stray = b""
+        self._stray, self._answered = b"", False
 
     async def ask(self, request: ModbusPDU) -> Reply:
         """The answer to a request. TimeoutError, NoAnswerError, MalformedError."""
@@ -55,11 +55,12 @@ class Conversation(TransactionManager):
             reply = await self.execute(False, request)
         except ModbusIOException:
             raise self._why_silent() from None
-        except ConnectionException as error:
-            raise NoAnswerError(error.string) from None
+        except ConnectionException:
+            raise NoAnswerError("the connection was closed") from None
         if not isinstance(reply, Reply):
             raise MalformedError(f"{reply} is no answer")
         check_ours(reply, request)
+        self._answered = True
         return reply
 
     def end(self) -> None:
@@ -87,7 +88,7 @@ class Conversation(TransactionManager):
 
     async def connect(self) -> bool:
         """Never by pymodbus itself: a connection that was lost is replaced by another."""
-        raise ConnectionException("the connection was closed")
+        raise ConnectionException
 
     def send(self, data: bytes, addr: tuple[object, ...] | None = None) -> None:
         """Send the bytes of a request."""
@@ -129,8 +130,12 @@ class Conversation(TransactionManager):
     def callback_disconnected(self, exc: Exception | None) -> None:
         """The other side closed: tell the request in flight, which would wait for its timeout."""
         self._trace("x", b"")
-        self.fail(ConnectionException(f"the connection was closed{f': {exc}' if exc else ''}"))
+        why = f": {exc}" if exc else ""
+        if self.comm_params.comm_type is CommType.TLS and not self._answered:
+            # TLS 1.3: the other side judges our certificate after the handshake, and its reason may be lost.
+            why += " (before any answer: it may not trust our certificate)"
+        self.fail(NoAnswerError(f"the connection was closed{why}"))
 
     def error_received(self, exc: Exception) -> None:
         """The network refused a datagram."""
-        self.fail(ConnectionException(str(exc)))
+        self.fail(NoAnswerError(str(exc)))

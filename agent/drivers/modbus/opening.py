@@ -92,6 +92,8 @@ async def _connect_tls(made: Conversation, config: Config, to: Endpoint) -> None
         transport, _ = await loop.create_connection(lambda: made, to.host, to.port, ssl=context, server_hostname=name)
     except ssl.SSLError as error:
         raise ConnectionError(security.in_words(error, name)) from error
+    except (ConnectionResetError, ConnectionAbortedError) as error:
+        raise ConnectionError("it closed the TLS handshake: it may not trust our certificate") from error
     try:
         security.check_pin(config, transport.get_extra_info("ssl_object"))
     except ConnectionError:
