@@ -62,7 +62,7 @@ def fingerprint(certificate):
 
 
 def device_context(certificate, key, clients=None, newest=None):
-    """What a device listens with; `clients`: the file of who signs its clients' certificates, None: it asks for none."""
+    """What a device listens with; `clients`: who signs its clients' certificates, None: it asks for none."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     if clients is not None:
@@ -74,7 +74,7 @@ def device_context(certificate, key, clients=None, newest=None):
 
 
 class TlsEnd:
-    """Counts the `connections` that came through with TLS; `names` are those that clients asked for."""
+    """Counts the `connections` that came through with TLS, and keeps the `versions` of TLS that they spoke."""
 
     def __init__(self, to_port, context):
         self.connections, self._to_port = 0, to_port

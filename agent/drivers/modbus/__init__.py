@@ -18,7 +18,7 @@ from agent.core.nouns import Answer, Batch, Meter, Tag, Write
 from agent.drivers.modbus.config import Config, check
 from agent.runtime import meters as counted
 
-__all__ = ["Config", "check", "meters", "probe", "run"]
+__all__ = ["Config", "advice", "check", "meters", "probe", "run"]
 
 METERS = (
     Meter("requests", "1", "Requests sent"),
@@ -31,10 +31,19 @@ METERS = (
     Meter("missed", "1", "Polls left out because one before took too long"),
 )
 
+BACKUP = (Meter("backup", "1", "1 while the backup is read", {0: "main", 1: "backup"}),)
+
 
 def meters(config: Config, tags: Sequence[Tag]) -> Sequence[Meter]:
     """What is counted of the endpoint."""
-    return METERS
+    return (*METERS, *(BACKUP if config.backup_host else ()))
+
+
+def advice(config: Config, tags: Sequence[Tag]) -> list[str]:
+    """What would be better, though it can be used as it is."""
+    from agent.drivers.modbus import advising
+
+    return advising.advice(config, tags)
 
 
 async def run(

@@ -101,13 +101,24 @@ async def _connect_tls(made: Conversation, config: Config, to: Endpoint) -> None
         raise
 
 
+class Port(SerialTransport):
+    """pymodbus' serial port, which leaves none open that it could not set up."""
+
+    def __init__(self, made: Conversation, config: Config) -> None:
+        """Open it. OSError, termios.error."""
+        line = (config.baudrate, config.bytesize, config.parity, config.stopbits)
+        try:
+            super().__init__(asyncio.get_running_loop(), made, config.device, *line, None)
+        except (OSError, ValueError, termios.error):
+            if "sync_serial" in self.__dict__:
+                self.sync_serial.close()
+            raise
+
+
 def _open_port(made: Conversation, config: Config) -> None:
-    loop = asyncio.get_running_loop()
     try:
-        port = SerialTransport(
-            loop, made, config.device, config.baudrate, config.bytesize, config.parity, config.stopbits, None
-        )
-    except termios.error as error:
+        port = Port(made, config)
+    except (ValueError, termios.error) as error:
         raise OSError(f"it does not take these serial settings: {error.args[-1]}") from error
     except OSError as error:
         if error.errno != errno.EAGAIN:
