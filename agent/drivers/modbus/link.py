@@ -51,17 +51,17 @@ class Link:
         if len(self._endpoints) > 1:
             meters.current().set(f"{config.id}/backup", 0.0)
 
-    async def read(self, block: Block, once: bool = False) -> tuple[Values, int]:
+    async def read(self, block: Block, once: bool = False, stay: bool = False) -> tuple[Values, int]:
         """The values of a block, registers u2[count] or bits bool[count], and when they came. Refused, OSError.
 
         Of OSErrors, TimeoutError and NoAnswerError are about this block, after as many tries as may be (`once`: one);
-        UnreachableError says that there is no connection.
+        UnreachableError says that there is no connection. `stay`: it is no moment to go back from the backup.
         """
         request = reading(block)
         tries = 1 if once else 1 + max(self.config.retries, len(self._endpoints) - 1)
         while True:
             try:
-                reply, t_ns = await self._ask(request)
+                reply, t_ns = await self._ask(request, may_return=not stay)
                 return values_of(reply, block.count), t_ns
             except (TimeoutError, NoAnswerError):
                 tries -= 1

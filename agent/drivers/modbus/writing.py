@@ -56,7 +56,7 @@ async def _written(change: Change, config: Config, link: Link) -> None:
             raise
         if config.mask_write != "emulate":
             raise ValueError(f"{change.table.word}:{change.start}: {NO_MASK_WRITE}") from refused
-        found, _ = await link.read(_block(change))
+        found, _ = await link.read(_block(change), stay=True)
         value = (int(found[0]) & ~change.mask & 0xFFFF) | change.values[0]
         await link.write(change.unit, change.table, change.start, (value,))
 
@@ -64,7 +64,7 @@ async def _written(change: Change, config: Config, link: Link) -> None:
 async def _read_back(write: Write, tag: Tag, change: Change, link: Link) -> Answer:
     where = f"{change.unit}/{change.table.word}:{change.start}"
     try:
-        found, _ = await link.read(_block(change))
+        found, _ = await link.read(_block(change), stay=True)
     except (Refused, OSError) as error:
         return Answer(write.id, False, f"{tag.id}: written, but it could not be read back: {error}")
     read = [int(value) for value in found]
