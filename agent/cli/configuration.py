@@ -37,8 +37,14 @@ def planned(file: Path, state_dir: Path | None, settings: Mapping[str, str]) -> 
 
 
 def check(file: Path, settings: Sequence[str]) -> None:
-    """Print every problem, or one line that says what the file describes."""
-    made = planned(file, None, chosen(settings))
+    """Print every problem; or what would be better, and one line that says what the file describes."""
+    from agent.config.advice import advice
+    from agent.config.plan import plan
+
+    found = loaded(file, None, chosen(settings))
+    for told in advice(found):
+        typer.echo(str(told), err=True)
+    made = plan(found)
     machines = len(made.assets) - 1
     tags = sum(len(source.tags) for source in made.sources if source.type != "self")
     models = sum(len(asset.models) for asset in made.assets)

@@ -213,12 +213,13 @@ class Command(Request):
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One value for a driver: index into the source's tag list."""
+    """One value for a driver (a text, an array): index into the source's tag list."""
 
     id: str
     tag: int
     value: float
     text: str | None = None
+    array: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -285,7 +285,8 @@ def test_drivers_tell_their_meters_without_their_protocol_library():
 
     code = (
         "import sys; from agent.drivers import modbus, opcua; "
-        "print([m.name for d in (modbus, opcua) for m in d.meters(None, ())], "
+        "print([m.name for d, at in ((modbus, {'host': 'h'}), (opcua, {'endpoint': 'opc.tcp://h'})) "
+        "for m in d.meters(d.Config(id='x', type=d.__name__.split('.')[-1], **at), ())], "
         "[n for n in ('pymodbus', 'asyncua') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

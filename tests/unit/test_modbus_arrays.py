@@ -161,18 +161,19 @@ def test_an_array_that_cannot_be_read_says_why(address, kind, says):
         field_of(tag(address, kind), 1)
 
 
-def test_an_array_is_checked_as_a_whole_and_cannot_be_written():
+def test_an_array_is_checked_as_a_whole():
     config = modbus.Config(id="plc", type="modbus", host="h", max_registers=10)
     tags = [
         tag("holding:0", "float32[8]"),
         tag("holding:0", "float32[5]", invalid=-1.0),
         tag("holding:0", "int16[4]", invalid=70000),
         tag("holding:0", "int16[4]", writable=True),
+        tag("input:0", "int16[4]", writable=True),
     ]
     found = dict(modbus.check(config, tags))
-    assert sorted(found) == [0, 2, 3]
+    assert sorted(found) == [0, 2, 4]
     assert "16 registers long, expected at most 10" in found[0]
     assert "expected -32768 to 32767" in found[2]
-    assert "an array can only be read" in found[3]
+    assert "input can only be read" in found[4]
     with pytest.raises(ValueError, match="an array cannot be written"):
         encode(field_of(tags[1], 1), 1.0)

@@ -126,7 +126,6 @@ def test_the_healthy_keep_their_period_while_a_unit_is_dead(bus):
     assert here.read("breaker") == 1
     assert (here.read("unit_4_breaker"), here.read("unit_1_breaker")) == (1, 0)
     assert here.read("unit_4_age_s") > 120 > 1.5 > here.read("unit_1_age_s")
-    assert here.read("unit_4_errors") > 5
     here.dead = set()
     here.run(31)
     assert (here.read("breaker"), here.read("unit_4_breaker"), here.last(9)) == (0, 0, "Good")

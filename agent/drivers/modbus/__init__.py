@@ -23,7 +23,7 @@ from agent.drivers.modbus.planning import check, units_of
 from agent.drivers.modbus.units import meters_of
 from agent.runtime import meters as counted
 
-__all__ = ["Config", "check", "meters", "probe", "run"]
+__all__ = ["Config", "advice", "check", "meters", "probe", "run"]
 
 METERS = (
     Meter("requests", "1", "Requests sent"),
@@ -36,10 +36,19 @@ METERS = (
     Meter("missed", "1", "Polls left out because one before took too long"),
 )
 
+BACKUP = (Meter("backup", "1", "1 while the backup is read", {0: "main", 1: "backup"}),)
+
 
 def meters(config: Config, tags: Sequence[Tag]) -> Sequence[Meter]:
     """What is counted of the endpoint, and of its units where it has several."""
-    return (*METERS, *meters_of(units_of(config, tags)))
+    return (*METERS, *(BACKUP if config.backup_host else ()), *meters_of(units_of(config, tags)))
+
+
+def advice(config: Config, tags: Sequence[Tag]) -> list[str]:
+    """What would be better, though it can be used as it is."""
+    from agent.drivers.modbus import advising
+
+    return advising.advice(config, tags)
 
 
 async def run(

@@ -59,8 +59,6 @@ def _option_problem(tag: Tag) -> str:
     unknown = [name for name in tag.options if name not in OPTIONS]
     if unknown:
         return f"option {unknown[0]!r} is not known to this driver, expected {', '.join(OPTIONS)}"
-    if tag.writable and tag.type.endswith("]"):
-        return f"address {tag.address!r} is marked writable, but an array can only be read"
     return ""
 
 

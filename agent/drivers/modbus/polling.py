@@ -49,13 +49,12 @@ def scheduled(config: Config, tags: Sequence[Tag], put: Callable[[Batch], None])
     fastest_s = min((tag.scan_s for tag in tags), default=1.0)
     patience = Patience(config.breaker_failures, int(fastest_s * 1e9), int(config.retry_unit_s * 1e9))
     units = Units(config.id, units_of(config, [tag for row, tag in enumerate(tags) if row not in wrong]), patience)
-    return Schedule(config.id, classes, units, put, config.retries, cost_s(config, config.timeout(tags)))
+    return Schedule(config.id, classes, units, put, config.repeats, cost_s(config, config.timeout(tags)))
 
 
 def cost_s(config: Config, timeout_s: float) -> float:
-    """What a request without an answer takes: its timeout, the quiet where answers have no number, a new connection."""
-    quiet_s = timeout_s if config.transport in ("rtu", "ascii", "rtu-over-tcp") else 0.0
-    return timeout_s + quiet_s + config.pause_after_connect_s
+    """What a request without an answer takes from the other units: its timeout, and a new connection."""
+    return timeout_s + (0.0 if config.serial else config.pause_after_connect_s)
 
 
 async def poll(schedule: Schedule, link: Link, source: str) -> None:

@@ -72,7 +72,6 @@ class Schedule:
 
     def refused(self, ask: Ask, code: int, now_ns: int, why: str) -> None:
         """The request was answered with an exception code. OSError: no unit of the endpoint answers."""
-        self.units.count_error(ask.unit)
         if code in SILENT:
             self._put_off(ask, 0, TimeoutError(why))
             self._give_up(ask.unit, now_ns)
@@ -82,7 +81,6 @@ class Schedule:
 
     def unanswered(self, ask: Ask, now_ns: int, error: OSError) -> None:
         """The request was not answered. OSError: no unit of the endpoint answers."""
-        self.units.count_error(ask.unit)
         self._put_off(ask, self._retries, error)
         if not ask.unit.repeats:
             self._give_up(ask.unit, now_ns)

@@ -71,11 +71,6 @@ class Units:
         if unit.breaker.failures:
             unit.breaker = breaker.answered()
 
-    def count_error(self, unit: Unit) -> None:
-        """Count a request that failed."""
-        if self.several:
-            meters.current().add(f"{self._source}/unit_{unit.number}_errors")
-
     def failed(self, unit: Unit, now_ns: int) -> bool:
         """Take note that a unit did not answer, repeats included; False when no unit is left that does."""
         unit.breaker = breaker.failed(unit.breaker, self._patience, now_ns, random.random())
