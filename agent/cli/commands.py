@@ -86,6 +86,22 @@ def read(
 
 
 @app.command()
+def trace(
+    file: File,
+    source: Annotated[str, typer.Argument(help="The source's id.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="The recording; what was read lies beside it as .json.")],
+    for_s: Annotated[float, typer.Option("--for", help="So long, in s.")] = 10.0,
+    state_dir: StateDir = None,
+    settings: Settings = None,
+) -> None:
+    """Record what goes over a Modbus bus while all tags of a source are read: for a report, or for a test
+    (`python -m hil.replay --trace` serves it again)."""
+    from agent.cli import tracing
+
+    tracing.run(file, source, out, for_s, state_dir, settings or [])
+
+
+@app.command()
 def watch(file: MaybeFile = None, socket: Socket = None, state_dir: StateDir = None) -> None:
     """Watch the running daemon: measured and expected, residuals, score, case, events, who has received what."""
     from agent.cli.watch import program
