@@ -86,6 +86,22 @@ def read(
 
 
 @app.command()
+def probe(
+    file: File,
+    source: Annotated[str, typer.Argument(help="The source's id.", show_default=False)],
+    tags: Annotated[list[str] | None, typer.Argument(help="Tags of it as group/name.", show_default=False)] = None,
+    address: Annotated[list[str] | None, typer.Option("--address", help="As input:30. Can be given again.")] = None,
+    state_dir: StateDir = None,
+    settings: Settings = None,
+) -> None:
+    """Ask a source's device whether it answers, and what it is. For Modbus tags or addresses: what lies there in every
+    byte order side by side. Exit 1 if it does not answer."""
+    from agent.cli import probing
+
+    probing.run(file, source, tags or [], address or [], state_dir, settings or [])
+
+
+@app.command()
 def trace(
     file: File,
     source: Annotated[str, typer.Argument(help="The source's id.", show_default=False)],

@@ -18,7 +18,7 @@ from agent.core.nouns import Answer, Batch, Meter, Tag, Write
 from agent.drivers.modbus.config import Config, check
 from agent.runtime import meters as counted
 
-__all__ = ["Config", "advice", "check", "meters", "probe", "run"]
+__all__ = ["Config", "advice", "check", "decodings", "meters", "probe", "run"]
 
 METERS = (
     Meter("requests", "1", "Requests sent"),
@@ -64,3 +64,10 @@ async def probe(config: Config) -> str:
     from agent.drivers.modbus import probing
 
     return await probing.probe(config)
+
+
+async def decodings(config: Config, addresses: Sequence[str], tags: Sequence[Tag]) -> str:
+    """What lies at addresses and tags in every byte order, side by side. ValueError (an address), OSError."""
+    from agent.drivers.modbus import probing
+
+    return await probing.decodings(config, addresses, tags)
