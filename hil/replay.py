@@ -1,6 +1,7 @@
 """A recording as a Modbus PLC: `python -m hil.replay FILE.csv --modbus 127.0.0.1:5020 --speed 20`.
 
-Each numeric column k is a float32 (CDAB) at input registers 2k and 2k + 1 of unit 1.
+Each numeric column k is a float32 (CDAB) at input registers 2k and 2k + 1 of unit 1. With `--trace bus.trace` it is a
+recorded bus instead (hil/trace.py).
 """
 
 import argparse
@@ -11,6 +12,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+from hil import trace
 from hil.csv_table import Table, load
 from hil.modbus_server import ModbusPlc, Tables, Words
 from hil.process import host_port, ready, run
@@ -119,6 +121,9 @@ def arguments(argv: list[str] | None = None) -> tuple[Table, argparse.Namespace]
 
 def main(argv: list[str] | None = None) -> int:
     """Entry of the process."""
+    given = sys.argv[1:] if argv is None else argv
+    if any(word.partition("=")[0] == "--trace" for word in given):
+        return trace.main(given)
     table, args = arguments(argv)
     return run(partial(serve, table, args))
 

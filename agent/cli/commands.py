@@ -86,6 +86,38 @@ def read(
 
 
 @app.command()
+def probe(
+    file: File,
+    source: Annotated[str, typer.Argument(help="The source's id.", show_default=False)],
+    tags: Annotated[list[str] | None, typer.Argument(help="Tags of it as group/name.", show_default=False)] = None,
+    address: Annotated[list[str] | None, typer.Option("--address", help="As input:30. Can be given again.")] = None,
+    state_dir: StateDir = None,
+    settings: Settings = None,
+) -> None:
+    """Ask a source's device whether it answers, and what it is. For Modbus tags or addresses: what lies there in every
+    byte order side by side. Exit 1 if it does not answer."""
+    from agent.cli import probing
+
+    probing.run(file, source, tags or [], address or [], state_dir, settings or [])
+
+
+@app.command()
+def trace(
+    file: File,
+    source: Annotated[str, typer.Argument(help="The source's id.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="The recording; what was read lies beside it as .json.")],
+    for_s: Annotated[float, typer.Option("--for", help="So long, in s.")] = 10.0,
+    state_dir: StateDir = None,
+    settings: Settings = None,
+) -> None:
+    """Record what goes over a Modbus bus while all tags of a source are read: for a report, or for a test
+    (`python -m hil.replay --trace` serves it again)."""
+    from agent.cli import tracing
+
+    tracing.run(file, source, out, for_s, state_dir, settings or [])
+
+
+@app.command()
 def watch(file: MaybeFile = None, socket: Socket = None, state_dir: StateDir = None) -> None:
     """Watch the running daemon: measured and expected, residuals, score, case, events, who has received what."""
     from agent.cli.watch import program

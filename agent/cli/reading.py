@@ -106,12 +106,12 @@ async def _ask_source(source: SourceUnit, tags: Sequence[Tag], found: dict[str, 
 
     with anyio.move_on_after(timeout_s):
         async with anyio.create_task_group() as group:
-            group.start_soon(_trying, source, tags, put)
+            group.start_soon(trying, source, tags, put)
             await done.wait()
             group.cancel_scope.cancel()
 
 
-async def _trying(source: SourceUnit, tags: Sequence[Tag], put: Callable[[Batch], None]) -> None:
+async def trying(source: SourceUnit, tags: Sequence[Tag], put: Callable[[Batch], None]) -> None:
     """The driver again and again, each failure told once."""
     driver, told = importlib.import_module(f"agent.drivers.{source.type}"), set[str]()
     ends, writes = anyio.create_memory_object_stream[tuple[Write, Callable[[Answer], None]]](0)

@@ -46,15 +46,16 @@ def names(text: str) -> tuple[str, ...]:
 
 def as_json(tree: Mapping[str, Any] | Sequence[Any]) -> None:
     """Print strict JSON: what is not a finite number is null."""
-    json.dump(_finite(tree), sys.stdout, indent=2, allow_nan=False)
+    json.dump(finite(tree), sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")
 
 
-def _finite(tree: Any) -> Any:
+def finite(tree: Any) -> Any:
+    """A tree for JSON: None in the place of numbers that are not finite."""
     if isinstance(tree, float):
         return tree if abs(tree) < float("inf") else None
     if isinstance(tree, Mapping):
-        return {str(k): _finite(v) for k, v in tree.items()}
+        return {str(k): finite(v) for k, v in tree.items()}
     if isinstance(tree, Sequence) and not isinstance(tree, str):
-        return [_finite(v) for v in tree]
+        return [finite(v) for v in tree]
     return tree

@@ -2,19 +2,15 @@
 
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from contextlib import suppress
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import serial
 from driver_rig import SLACK_S, running
-from peers import HERE
 from pydantic import ValidationError
 from rtu_rig import bus
+from serial_line import Line
 
 from agent.core.address import Table
 from agent.core.blocks import Block
@@ -23,36 +19,6 @@ from agent.drivers import modbus
 from agent.drivers.modbus.link import Link
 
 pytestmark = pytest.mark.anyio
-
-
-class Line:
-    """Two ends of a serial line, and the server at one of them."""
-
-    def __init__(self, folder, transport):
-        self.transport = transport
-        self.ours, self.theirs = str(Path(folder) / "ours"), str(Path(folder) / "theirs")
-        self._socat = subprocess.Popen(
-            ["socat", "-d", "-d", f"pty,raw,echo=0,link={self.ours}", f"pty,raw,echo=0,link={self.theirs}"],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        while "starting data transfer" not in self._socat.stderr.readline():
-            assert self._socat.poll() is None
-        command = [sys.executable, "-W", "ignore", str(HERE / "pymodbus_server.py"), transport, self.theirs]
-        self._server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        assert self._server.stdout.readline().startswith("ready")
-
-    def freeze(self):
-        self._server.send_signal(signal.SIGSTOP)
-
-    def thaw(self):
-        self._server.send_signal(signal.SIGCONT)
-
-    def close(self):
-        for process, pipe in ((self._server, self._server.stdout), (self._socat, self._socat.stderr)):
-            process.kill()
-            process.wait()
-            pipe.close()
 
 
 @pytest.fixture(params=["rtu", "ascii"])

@@ -23,7 +23,7 @@ from agent.drivers.modbus.planning import check, units_of
 from agent.drivers.modbus.units import meters_of
 from agent.runtime import meters as counted
 
-__all__ = ["Config", "advice", "check", "meters", "probe", "run"]
+__all__ = ["Config", "advice", "check", "decodings", "meters", "probe", "run"]
 
 METERS = (
     Meter("requests", "1", "Requests sent"),
@@ -69,3 +69,10 @@ async def probe(config: Config) -> str:
     from agent.drivers.modbus import probing
 
     return await probing.probe(config)
+
+
+async def decodings(config: Config, addresses: Sequence[str], tags: Sequence[Tag]) -> str:
+    """What lies at addresses and tags in every byte order, side by side. ValueError (an address), OSError."""
+    from agent.drivers.modbus import probing
+
+    return await probing.decodings(config, addresses, tags)

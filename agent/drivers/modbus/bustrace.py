@@ -1,6 +1,6 @@
 """What went over the wire, as lines of JSON: a recording that `hil.replay --trace` serves again.
 
-A line {"trace": 1, "source", "transport", "where"} says what is recorded, each time that the recording goes on. Then:
+A line {"trace": 1, "source", "transport"} says what is recorded, each time that the recording goes on. Then:
 {"t_ns": boot clock, "conn": number of the connection, "dir": ..., "hex": bytes}, dir being > sent, < received, + the
 connection was made, - we closed it, x the other side did.
 

@@ -113,7 +113,7 @@ class Link:
             if self._quiet is not None:
                 (self._quiet.answered if answered else self._quiet.unanswered)(unit, t_ns)
             if not answered and not self.config.serial:
-                self.close()
+                self._drop()
         counts.set(self._rtt, (t_ns - asked_ns) * 1e-9)
         return reply, t_ns
 
@@ -206,7 +206,12 @@ class Link:
         return partial(self._trace.put, number)
 
     def close(self) -> None:
-        """Close the connection; the next request opens a new one."""
+        """Close what is open; a request that follows would open it again."""
+        self._drop()
+        if self._trace is not None:
+            self._trace.close()
+
+    def _drop(self) -> None:
         conversation, self._conversation = self._conversation, None
         if conversation is not None:
             conversation.end()
@@ -222,7 +227,7 @@ def _quiet(config: Config, timeout_s: float) -> Quiet | None:
 def _trace(config: Config) -> BusTrace | None:
     if config.trace_file is None:
         return None
-    about = {"source": config.id, "transport": config.transport, "where": config.where}
+    about = {"source": config.id, "transport": config.transport}
     return BusTrace(config.trace_file, config.trace_mb, about)
 
 
