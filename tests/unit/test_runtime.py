@@ -101,6 +101,8 @@ def test_a_source_is_up_with_a_good_value_and_down_when_its_driver_ends(counters
     assert counters.read("plc/connected") == 1.0
     intake.put(samples([1], [math.nan], quality.BAD_NODE_ID_UNKNOWN))
     assert counters.read("plc/connected") == 1.0
+    intake.put(samples([0, 1], [math.nan] * 2, quality.BAD_NO_COMMUNICATION))
+    assert counters.read("plc/connected") == 1.0  # one unit behind an endpoint that answers for others
     intake.down("cut")
     assert counters.read("plc/connected") == 0.0
     marked = inboxes["a"].take()[0][-1]

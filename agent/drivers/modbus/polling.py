@@ -12,7 +12,7 @@ from agent.core.breaker import Patience
 from agent.core.nouns import Answer, Batch, Tag, Write
 from agent.drivers.modbus.config import Config
 from agent.drivers.modbus.link import Link, NoAnswerError, Refused
-from agent.drivers.modbus.planning import check, units_of
+from agent.drivers.modbus.planning import check
 from agent.drivers.modbus.scan import ScanClass
 from agent.drivers.modbus.schedule import Ask, Schedule
 from agent.drivers.modbus.units import Units
@@ -41,14 +41,16 @@ async def run(
 
 def scheduled(config: Config, tags: Sequence[Tag], put: Callable[[Batch], None]) -> Schedule:
     """The scan classes of an endpoint, one for each period and phase, and its units."""
-    wrong = frozenset(row for row, _ in check(config, [replace(tag, writable=False) for tag in tags]))
+    only_read = [replace(tag, writable=False) if tag.writable else tag for tag in tags]
+    wrong = frozenset(row for row, _ in check(config, only_read))
     rows: dict[tuple[float, float], list[int]] = {}
     for row, tag in enumerate(tags):
         rows.setdefault((tag.scan_s, tag.phase_s), []).append(row)
     classes = [ScanClass(config, tags, mine, wrong) for _, mine in sorted(rows.items())]
     fastest_s = min((tag.scan_s for tag in tags), default=1.0)
     patience = Patience(config.breaker_failures, int(fastest_s * 1e9), int(config.retry_unit_s * 1e9))
-    units = Units(config.id, units_of(config, [tag for row, tag in enumerate(tags) if row not in wrong]), patience)
+    numbers = sorted({request.block.unit for scan in classes for request in scan.plan})
+    units = Units(config.id, numbers, patience)
     return Schedule(config.id, classes, units, put, config.repeats, cost_s(config, config.timeout(tags)))
 
 

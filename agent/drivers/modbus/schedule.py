@@ -47,14 +47,15 @@ class Schedule:
         """`cost_s`: what a request that is not answered takes, until the next can be made."""
         self.classes = sorted(classes, key=lambda scan: scan.due.period_ns)
         self.units = units
+        self._only = None if units.several else next(iter(units.all.values()), None)
         self.jitter_s = 0.0
         self._source, self._put = source, put
         self._retries, self._cost_ns = retries, int(cost_s * 1e9)
 
     def what_next(self, now_ns: int) -> Ask | int:
         """A request to make now, or when to ask again (on our axis). OSError: no unit of the endpoint answers."""
-        if (repeat := self._only_unit_waits()) is not None:
-            return repeat
+        if self._only is not None and self._only.suspect is not None:
+            return self._repeat(self._only)  # there is nobody to protect from it
         for scan in self.classes:
             if not scan.open and scan.due.ns <= now_ns:
                 self._begin(scan, now_ns)
@@ -103,12 +104,6 @@ class Schedule:
             batch = scan.batch(now_ns)
             if len(batch.tag):
                 self._put(batch)
-
-    def _only_unit_waits(self) -> Ask | None:
-        """The repeat for an endpoint of one unit: there is nobody to protect from it."""
-        if self.units.several:
-            return None
-        return next((self._repeat(unit) for unit in self.units.all.values() if unit.suspect is not None), None)
 
     def _in_spare_time(self, now_ns: int) -> Ask | int:
         for unit in self.units.all.values():
