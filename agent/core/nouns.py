@@ -19,6 +19,7 @@ F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
 I4 = npt.NDArray[np.int32]
 U4 = npt.NDArray[np.uint32]
+Mask = npt.NDArray[np.bool_]
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
 NO_STAMPS: I8 = np.zeros(0, np.int64)
