@@ -240,7 +240,7 @@ class TagRow(Part):
     invalid: Number | None = Field(default=None, description="Raw value that says that there is none.")
     deadband: NotNegative = Field(
         default=0.0,
-        description="OPC UA: the server does not report changes up to this, in raw units. What is polled ignores it.",
+        description="OPC UA: changes up to this are not passed on, in its unit. What is polled passes on each value.",
     )
     enum: Annotated[dict[int, str], BeforeValidator(words_of)] = Field(
         default_factory=dict, description="Words for its numbers: 0=off;1=starting."

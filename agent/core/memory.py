@@ -17,8 +17,8 @@ A counter that steps back, with d = new + rollover - old the way through its rol
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from agent.core import quality
 
@@ -29,8 +29,7 @@ NEVER = -(2**62)
 Samples = Sequence[tuple[int, float]]
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(NamedTuple):
     """What one function remembers: the newest sample (`value` NaN: none, or none to go on from) and a sum.
 
     `sum`: the integral, the total, the rate, or how far a counter went and nobody was told. `seen_ns`: the cycle in
@@ -46,7 +45,7 @@ class Memory:
 FRESH = Memory()
 
 
-def rate(memory: Memory, samples: Samples) -> Memory:
+def rate(memory: Memory, samples: Samples, _: float) -> Memory:
     """`sum` is the newest rate per s, NaN before the second sample."""
     t_ns, value, slope = memory.t_ns, memory.value, memory.sum if memory.value == memory.value else NAN
     for at_ns, x in samples:
@@ -58,7 +57,7 @@ def rate(memory: Memory, samples: Samples) -> Memory:
     return Memory(t_ns, value, slope)
 
 
-def integral(memory: Memory, samples: Samples) -> Memory:
+def integral(memory: Memory, samples: Samples, _: float) -> Memory:
     """`sum` is the area so far, by trapezoids."""
     t_ns, value, area = memory.t_ns, memory.value, memory.sum
     for at_ns, x in samples:
@@ -71,7 +70,7 @@ def integral(memory: Memory, samples: Samples) -> Memory:
     return Memory(t_ns, value, area)
 
 
-def increase(memory: Memory, samples: Samples, rollover: float = 0.0) -> Memory:
+def increase(memory: Memory, samples: Samples, rollover: float) -> Memory:
     """`sum` is how far the counter went since `told`; the first sample ever is where it begins."""
     t_ns, value, way = memory.t_ns, memory.value, memory.sum
     for at_ns, x in samples:
@@ -91,16 +90,24 @@ def counted(old: float, new: float, rollover: float) -> float:
 
 def told(memory: Memory) -> Memory:
     """A counter whose way was given out: it is counted anew from here."""
-    return replace(memory, sum=0.0) if memory.sum else memory
+    return Memory(memory.t_ns, memory.value) if memory.sum else memory
 
 
-def total(memory: Memory, samples: Samples) -> Memory:
+def total(memory: Memory, samples: Samples, _: float) -> Memory:
     """`sum` of all samples."""
     t_ns, value, added = memory.t_ns, memory.value, memory.sum
     for at_ns, x in samples:
         if x == x and at_ns > t_ns:
             t_ns, value, added = at_ns, x, added + x
     return Memory(t_ns, value, added)
+
+
+FOLDS: dict[str, Callable[[Memory, Samples, float], Memory]] = {
+    "rate": rate,
+    "integral": integral,
+    "increase": increase,
+    "total": total,
+}
 
 
 def hold(

@@ -6,16 +6,17 @@ A row is in the batch when its value, status or time changed. It is as old as it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from agent.core import formula, latest, quality
-from agent.core.expression import Read
+from agent.core import evaluation, latest, quality
 from agent.core.formula import Program
 from agent.core.latest import Latest, Seen
 from agent.core.memory import FRESH, NAN, Memory, rebased
-from agent.core.nouns import F8, I8, Batch, Mask, Tick
+from agent.core.nouns import F8, I8, U4, Batch, Mask, Tick
+from agent.engine.asset import Asset
 
 SOURCE = "derived"
 
@@ -44,7 +45,7 @@ def step(
         return None, memories
     streams = _streams(program, tick.batches, muted)
     columns = seen.value, seen.status, newest.t_ns
-    slots, after = formula.run(program, memories, columns, newest.arrays, streams, tick.now_ns)
+    slots, after = evaluation.run(program, memories, columns, newest.arrays, streams, tick.now_ns)
     rows = program.rows
     value, status, t_ns = slots.value[rows], slots.whole[rows], slots.t_ns[rows]
     changed = (value.view(np.int64) != newest.value[rows].view(np.int64)) | (status != newest.status[rows])
@@ -54,6 +55,23 @@ def step(
     tag = rows[changed].astype(np.int32)
     stamps = np.zeros(len(tag), np.int64)
     return Batch(SOURCE, tag, value[changed], status[changed], t_ns[changed], stamps), after
+
+
+def once(program: Program, value: F8, status: U4, arrays: Mapping[int, F8]) -> tuple[F8, U4]:
+    """(value, status) of all derived tags, from one sample of each tag (f8[n], u4[n]) and nothing before it."""
+    t_ns = np.ones(program.n, np.int64)
+    batch = Batch("", np.arange(program.n, dtype=np.int32), value, status, t_ns, t_ns, arrays=tuple(arrays.items()))
+    streams = _streams(program, (batch,), np.zeros(program.n, np.bool_))
+    slots, _ = evaluation.run(program, begun(program), (value, status, t_ns), arrays, streams, 1)
+    return slots.value[program.rows], slots.whole[program.rows]
+
+
+def operands(asset: Asset) -> dict[str, tuple[str, ...]]:
+    """Ids of the read tags that each derived tag (by its id) is made of in the end."""
+    program = asset.derived
+    parts = np.split(program.sources, program.starts[1:])
+    rows = zip(program.rows.tolist(), parts, strict=False)
+    return {asset.tags[row].id: tuple(asset.tags[n].id for n in part.tolist()) for row, part in rows}
 
 
 def folded(program: Program, newest: Latest, batch: Batch | None) -> Latest:
@@ -66,14 +84,14 @@ def folded(program: Program, newest: Latest, batch: Batch | None) -> Latest:
     return replace(after, confirmed_ns=confirmed_ns)
 
 
-def _streams(program: Program, batches: tuple[Batch, ...], muted: Mask) -> dict[Read, list[tuple[int, float]]]:
-    """Every sample of the tags that a function remembers, in order of arrival; NaN where it cannot be used."""
-    found: dict[Read, list[tuple[int, float]]] = {read: [] for _, read in program.streams}
+def _streams(program: Program, batches: tuple[Batch, ...], muted: Mask) -> list[list[tuple[int, float]]]:
+    """Every sample of the program's streams, in order of arrival; NaN where it cannot be used."""
+    found: list[list[tuple[int, float]]] = [[] for _ in program.streams]
     if not found:
         return found
     wanted: dict[int, list[tuple[int | None, list[tuple[int, float]]]]] = {}
-    for row, read in program.streams:
-        wanted.setdefault(row, []).append((read.element, found[read]))
+    for (row, element), samples in zip(program.streams, found, strict=True):
+        wanted.setdefault(row, []).append((element, samples))
     needed = np.zeros(program.n, np.bool_)
     needed[list(wanted)] = True
     for batch in batches:
