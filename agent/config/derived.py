@@ -39,7 +39,7 @@ def problems(tags: Tree, rows: Sequence[TagRow]) -> Iterator[Problem]:
         for read in dict.fromkeys(expression.reads(good[row.name])):
             wrong = _unreadable(read, known, list(tags.value))
             if wrong:
-                col = at.col + max(0, row.expression.find(read.tag) - 1)
+                col = at.col + max(0, row.expression.find(f"{{{read.tag}}}"))
                 yield problem(Mark(at.file, at.line, col), f"expression: {wrong}")
     yield from _circle(tags, known, good)
 
