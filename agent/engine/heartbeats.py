@@ -77,9 +77,9 @@ def unchanged_s(heartbeats: tuple[Heartbeat, ...], beats: tuple[Beat, ...]) -> M
     return {h.tag: beat.unchanged_s for h, beat in zip(heartbeats, beats, strict=True)}
 
 
-def resumed(beat: Beat) -> Beat:
-    """A heartbeat after a pause in which nobody looked."""
-    return replace(beat, followed=False)
+def resumed(beats: tuple[Beat, ...]) -> tuple[Beat, ...]:
+    """Heartbeats after a pause of ours in which nobody looked."""
+    return tuple(replace(beat, followed=False) for beat in beats)
 
 
 def moved(beat: Beat, by_ns: int) -> Beat:

@@ -149,7 +149,7 @@ def thaw(asset: Asset, checkpoint: bytes) -> State:
         seq=frozen.seq,
         case=frozen.case,
         conditions=kept_conditions(asset, frozen.conditions),
-        beats=tuple(heartbeats.resumed(frozen.beats.get(h.tag, Beat())) for h in asset.heartbeats),
+        beats=tuple(frozen.beats.get(h.tag, Beat()) for h in asset.heartbeats),
         memories=derived.thawed(asset.derived, frozen.memories),
     )
     if frozen.tags != tuple(asset.names):

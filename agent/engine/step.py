@@ -68,6 +68,7 @@ def _reporter(asset: str, tick: Tick) -> Say:
 def _read(asset: Asset, state: State, tick: Tick) -> tuple[State, Frame]:
     """The state with what the machine says (heartbeats, newest values) and what is derived of it, as a Frame too."""
     n, stale_ns = len(asset.tags), asset.stale_ns
+    state = state if state.t_ns else _resumed(asset, state, tick)
     beats = heartbeats.step(asset.heartbeats, state.beats, tick.batches)
     muted, dead = heartbeats.standing(asset.heartbeats, beats, n)
     newest = latest.fold(state.latest, tick.batches, state.t_ns, muted)
@@ -79,6 +80,14 @@ def _read(asset: Asset, state: State, tick: Tick) -> tuple[State, Frame]:
     whole = replace(tick, batches=(*tick.batches, made)) if made else tick
     frame = latest.frame(newest, seen, whole, asset.names, state.t_ns)
     return replace(state, latest=newest, beats=beats, memories=memories), frame
+
+
+def _resumed(asset: Asset, state: State, tick: Tick) -> State:
+    """The state at the first tick of a run, knowing what grew stale in the pause before it: nothing bridges that."""
+    none = np.zeros(len(asset.tags), np.bool_)
+    seen = latest.seen(state.latest, tick.now_ns, asset.stale_ns, none)
+    _, memories = derived.step(asset.derived, state.memories, state.latest, seen, replace(tick, batches=()), none)
+    return replace(state, beats=heartbeats.resumed(state.beats), memories=memories)
 
 
 def _mode_event(before: Mode, frame: Frame, say: Say) -> list[Event]:

@@ -89,6 +89,16 @@ def test_a_checkpoint_continues_to_the_bit():
         assert one.status.tobytes() == other.status.tobytes()
 
 
+@pytest.mark.parametrize(("pause_s", "area"), [(1.0, 4.0), (30.0, 3.0)])
+def test_a_short_restart_is_bridged_and_a_long_one_is_not(pause_s, area):
+    built = asset({"d/x": "integral({m/a})"}, stale_s=3.0)
+    before, _ = lived(built, [Tick("rig", 1, t, t * SECOND, (batch((t, "m/a", 1.0)),)) for t in (1, 2, 3, 4)])
+    begins = replace(states.thaw(built, states.freeze(built, before)), t_ns=0)
+    at_s = 4 + pause_s
+    _, (shot,) = lived(built, [Tick("rig", 1, 9, round(at_s * SECOND), (batch((at_s, "m/a", 1.0)),))], begins)
+    assert float(shot.value[built.names.at["d/x"]]) == area
+
+
 def test_another_expression_begins_anew_and_the_others_go_on():
     built = asset({"d/x": "total({m/a})", "d/y": "total({m/b})"})
     half, _ = lived(built, ticks(11))

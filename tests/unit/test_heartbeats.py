@@ -1,6 +1,7 @@
 """A heartbeat that stands: nothing of its source is fresh any more, and one event says so."""
 
 import math
+from dataclasses import replace
 
 from derived_world import SECOND, Play, asset, batch
 
@@ -75,19 +76,30 @@ def test_after_a_loss_a_heart_that_stood_must_move_to_be_well():
     assert lived(shown, [3], start=12)[0][0][0] == 12
 
 
+def resumed(shown):
+    """The state that the next run begins with, as runtime/restore.py makes it of a checkpoint."""
+    return replace(states.thaw(shown.asset, states.freeze(shown.asset, shown.state)), t_ns=0)
+
+
 def test_a_pause_of_ours_is_not_held_against_it():
     shown = Play(world())
     lived(shown, [1, 2, 2])
-    thawed = states.thaw(shown.asset, states.freeze(shown.asset, shown.state))
-    again = Play(shown.asset, thawed)
+    again = Play(shown.asset, resumed(shown))
     assert lived(again, [2, 2, 2, 3], start=60) == ([], [(WELL, WELL, WELL)] * 4)
+
+
+def test_a_checkpoint_in_between_changes_nothing():
+    shown = Play(world())
+    lived(shown, [1, 2, 2, 2])
+    thawed = states.thaw(shown.asset, states.freeze(shown.asset, shown.state))
+    assert lived(Play(shown.asset, thawed), [2] * 6, start=5) == lived(shown, [2] * 6, start=5)
 
 
 def test_a_standing_heart_is_known_over_a_restart_and_a_boot():
     shown = Play(world())
     lived(shown, [1, *[2] * 9])
-    thawed = states.thaw(shown.asset, states.freeze(shown.asset, shown.state))
-    for state, start in ((thawed, 20), (states.rebased(shown.asset, thawed, -8 * SECOND), 5)):
+    after = resumed(shown)
+    for state, start in ((after, 20), (states.rebased(shown.asset, after, -8 * SECOND), 5)):
         again = Play(shown.asset, state)
         events, found = lived(again, [2, 2], start)
         assert events == []
