@@ -47,8 +47,10 @@ def check(file: Path, settings: Sequence[str]) -> None:
     made = plan(found)
     machines = len(made.assets) - 1
     tags = sum(len(source.tags) for source in made.sources if source.type != "self")
+    derived = sum(len(asset.derived.rows) for asset in made.assets)
     models = sum(len(asset.models) for asset in made.assets)
-    typer.echo(f"{file}: right. {machines} asset(s), {tags} tags, {models} models, {len(made.sinks)} sinks")
+    parts = f"{machines} asset(s), {tags} tags read, {derived} derived, {models} models, {len(made.sinks)} sinks"
+    typer.echo(f"{file}: right. {parts}")
 
 
 def show(file: Path, resolved: bool, settings: Sequence[str]) -> None:

@@ -44,6 +44,12 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def listed(values: Sequence[float], most: int = 8) -> str:
+    """An array in a line: `[1.5, 2, 3]`, a long one with its first values and how many there are."""
+    some = ", ".join(f"{value:.6g}" for value in values[:most])
+    return f"[{some}, ... {len(values)} values]" if len(values) > most else f"[{some}]"
+
+
 def as_json(tree: Mapping[str, Any] | Sequence[Any]) -> None:
     """Print strict JSON: what is not a finite number is null."""
     json.dump(finite(tree), sys.stdout, indent=2, allow_nan=False)

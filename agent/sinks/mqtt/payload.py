@@ -100,12 +100,15 @@ def _said(record: Record) -> dict[str, Any]:
 
 
 def _summary(summary: Summary, wall: Wall) -> dict[str, Any]:
+    last: list[float | list[float | None] | None] = [_number(value) for value in summary.last.tolist()]
+    for row, array in summary.arrays.items():
+        last[row] = [_number(value) for value in array.tolist()]
     columns = zip(
         summary.names,
         map(_number, summary.min.tolist()),
         _rounded(summary.mean.tolist(), MEAN_DIGITS),
         map(_number, summary.max.tolist()),
-        map(_number, summary.last.tolist()),
+        last,
         _rounded(summary.std.tolist(), STD_DIGITS),
         _rounded(summary.good.tolist(), SHARE_DIGITS),
         strict=True,
@@ -118,8 +121,8 @@ def _summary(summary: Summary, wall: Wall) -> dict[str, Any]:
         "context": dict(summary.context),
         "score_max": _number(summary.score_max),
         "tags": {
-            name: {"min": low, "mean": mean, "max": high, "last": last, "std": std, "good": good}
-            for name, low, mean, high, last, std, good in columns
+            name: {"min": low, "mean": mean, "max": high, "last": newest, "std": std, "good": good}
+            for name, low, mean, high, newest, std, good in columns
         },
     }
 
