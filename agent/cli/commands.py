@@ -62,6 +62,17 @@ def config_show(
     configuration.show(file, resolved, settings or [])
 
 
+@config_app.command("options")
+def config_options(
+    topic: Annotated[str | None, typer.Argument(help="modbus, opcua, mqtt, tags, ...; all names if left out.")] = None,
+    json: Json = False,
+) -> None:
+    """Print every option of a source, a sink, a part of the file or a tag list: values, default, meaning."""
+    from agent.cli import configuration
+
+    configuration.options(topic, json)
+
+
 @app.command()
 def status(file: MaybeFile = None, socket: Socket = None, state_dir: StateDir = None, json: Json = False) -> None:
     """Say how the running daemon is. Exit 0 if well, 1 if something is wrong, 3 if none runs."""
