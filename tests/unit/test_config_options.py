@@ -23,6 +23,6 @@ def test_an_option_tells_its_values_and_what_stands_there_if_it_is_left_out():
     by_name = {option.name: option for option in options.of("tags")}
     assert by_name["beyond"].values == "uncertain | clamp | bad"
     assert by_name["beyond"].default == "uncertain"
-    assert by_name["address"].default == ""
+    assert by_name["group"].default == ""
     assert by_name["scan"].default == "-"
     assert {o.name: o for o in options.of("class")}["stale_periods"].default == "3"

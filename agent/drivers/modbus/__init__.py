@@ -19,11 +19,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from agent.core.nouns import Answer, Batch, Meter, Tag, Write
 from agent.drivers.modbus.config import Config
-from agent.drivers.modbus.planning import check, units_of
+from agent.drivers.modbus.planning import TAG_OPTIONS, check, units_of
 from agent.drivers.modbus.units import meters_of
 from agent.runtime import meters as counted
 
-__all__ = ["Config", "advice", "check", "decodings", "meters", "probe", "run"]
+__all__ = ["TAG_OPTIONS", "Config", "advice", "check", "decodings", "meters", "probe", "run"]
 
 METERS = (
     Meter("requests", "1", "Requests sent"),

@@ -61,14 +61,14 @@ class Config(Model):
     server_name: str = pydantic.Field("", description="tls: the name in the device's certificate; unset: host")
     fingerprint: str = pydantic.Field("", description="tls: SHA-256 of the device's certificate, instead of a name")
     device: str = pydantic.Field("", description="Serial port (rtu, ascii), best as /dev/serial/by-id/...")
-    baudrate: int = pydantic.Field(19200, ge=150, le=4_000_000)
+    baudrate: int = pydantic.Field(19200, ge=150, le=4_000_000, description="Serial speed in bit/s")
     parity: Literal["N", "E", "O", "M", "S"] = pydantic.Field("E", description="none, even, odd, mark, space")
     stopbits: float = pydantic.Field(1, description="1, 1.5 or 2; Linux makes 2 of 1.5, as POSIX has none")
     bytesize: Literal[5, 6, 7, 8] = pydantic.Field(8, description="rtu: 8; ascii: 7 or 8")
     local_echo: bool = pydantic.Field(False, description="The adapter hears what we send: leave exactly that out")
     rs485: bool = pydantic.Field(False, description="The kernel switches the transceiver by RTS (TIOCSRS485)")
-    rts_high_during_send: bool = True
-    rts_high_after_send: bool = False
+    rts_high_during_send: bool = pydantic.Field(True, description="rs485: level of RTS while we send")
+    rts_high_after_send: bool = pydantic.Field(False, description="rs485: level of RTS while we listen")
     delay_rts_before_send_s: float = pydantic.Field(0.0, ge=0, le=0.1, description="In steps of 1 ms")
     delay_rts_after_send_s: float = pydantic.Field(0.0, ge=0, le=0.1, description="In steps of 1 ms")
     rx_during_tx: bool = pydantic.Field(False, description="Listen while sending: what is sent is heard (local_echo)")
@@ -101,8 +101,8 @@ class Config(Model):
         description="For a bit of a register on a device without FC 22: refuse, or read, change and write the "
         "register, which can undo a change that the PLC makes in between",
     )
-    pause_after_connect_s: Seconds = 0.0
-    pause_between_requests_s: Seconds = 0.0
+    pause_after_connect_s: Seconds = pydantic.Field(0.0, description="Leave a new connection alone for so long")
+    pause_between_requests_s: Seconds = pydantic.Field(0.0, description="Between an answer and the next request")
     retry_refused_s: float = pydantic.Field(
         60.0, gt=0, description="When an address that the device refused is tried again"
     )

@@ -11,7 +11,7 @@ from agent.core.registers import Field, field_of
 from agent.drivers.modbus import config as single
 from agent.drivers.modbus.config import Config
 
-OPTIONS = ("atomic",)
+TAG_OPTIONS = {"atomic": "A name: all tags of an asset that have it are read in one request"}
 
 
 def limits_of(config: Config) -> Limits:
@@ -56,9 +56,9 @@ def check(config: Config, tags: Sequence[Tag]) -> list[tuple[int, str]]:
 
 
 def _option_problem(tag: Tag) -> str:
-    unknown = [name for name in tag.options if name not in OPTIONS]
+    unknown = [name for name in tag.options if name not in TAG_OPTIONS]
     if unknown:
-        return f"option {unknown[0]!r} is not known to this driver, expected {', '.join(OPTIONS)}"
+        return f"option {unknown[0]!r} is not known to this driver, expected {', '.join(TAG_OPTIONS)}"
     return ""
 
 
