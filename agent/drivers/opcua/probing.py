@@ -5,7 +5,8 @@ from __future__ import annotations
 from asyncua import ua
 
 from agent.drivers.opcua.config import Config
-from agent.drivers.opcua.session import connected, translated
+from agent.drivers.opcua.errors import translated
+from agent.drivers.opcua.session import connected
 
 
 async def probe(config: Config) -> str:
