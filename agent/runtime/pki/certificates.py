@@ -33,6 +33,19 @@ def load_chain(content: bytes) -> list[x509.Certificate]:
     return found
 
 
+def load_sent(content: bytes) -> list[x509.Certificate]:
+    """What a peer sent: its certificate (ValueError where it is none), and behind it what can be read."""
+    leaf = first(content)
+    found, rest = [x509.load_der_x509_certificate(leaf)], content[len(leaf) :]
+    while one := first(rest):
+        try:
+            found.append(x509.load_der_x509_certificate(one))
+        except ValueError:
+            break
+        rest = rest[len(one) :]
+    return found
+
+
 def load_crl(content: bytes) -> x509.CertificateRevocationList:
     """A certificate revocation list, DER or PEM. ValueError where it is none."""
     pem = content.lstrip().startswith(BEGIN)

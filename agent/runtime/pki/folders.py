@@ -75,6 +75,11 @@ class Folders:
             )
         return made
 
+    def renew(self, subject: making.Subject, bits: int = making.KEY_BITS) -> making.Own:
+        """Our certificate and key made anew, under the URI they had. OSError."""
+        self.make()
+        return making.renew(self.own_certificate, self.own_key, subject, bits)
+
     def make(self) -> None:
         """All folders, so that people find where to put things. OSError."""
         making.folder(self.root)
