@@ -252,7 +252,7 @@ def certs_reject(certificate: Wanted, file: File, source: Source = None, state_d
 
 @certs_app.command("renew")
 def certs_renew(file: File, source: Source = None, state_dir: StateDir = None) -> None:
-    """Make our certificate and key anew, under the same ApplicationUri. Servers have to trust it before they let us in."""
+    """Make our certificate and key anew, under the same ApplicationUri. Servers have to trust it then."""
     from agent.cli import certs
 
     certs.renew(file, source, state_dir)

@@ -27,7 +27,10 @@ class Security(Model):
     """How a server is recognised, how we prove who we are, and how the connection is protected."""
 
     id: str
-    endpoint: str = pydantic.Field(pattern=r"^opc\.tcp://[^/\s@]+", description="opc.tcp://host[:port][/path]")
+    endpoint: str = pydantic.Field(
+        pattern=r"^opc\.tcp://(\[[^\]\s/@]+\]|[^/\s@:\[\]]+)(:\d{1,5})?(/\S*)?$",
+        description="opc.tcp://host[:port][/path]",
+    )
     security: Policy | None = pydantic.Field(
         None,
         description="Security policy; auto: the best the server offers, never none. "
