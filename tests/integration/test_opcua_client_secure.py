@@ -253,6 +253,7 @@ async def test_sessions_of_broken_connections_never_fill_a_server_that_has_two(c
             assert rig.value[1] <= 2.0
             LINKS[-1].uaclient.protocol.transport.abort()
             await rig.until(lambda n=n: len(rig.downs) > n, within_s=15)
+        await rig.until(lambda: rig.good, within_s=15)
 
 
 LINKS = []
