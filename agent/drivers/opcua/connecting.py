@@ -19,6 +19,7 @@ import anyio
 import anyio.lowlevel
 from anyio.to_thread import run_sync
 from asyncua import Client, ua
+from asyncua.common.shortcuts import Shortcuts
 from asyncua.common.utils import create_nonce
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -27,6 +28,7 @@ from agent.drivers.opcua import endpoints, identity, refusals, trust
 from agent.drivers.opcua.endpoints import SUITES, policy_name
 from agent.drivers.opcua.past import Left, Past
 from agent.drivers.opcua.security import DEPRECATED, Security
+from agent.drivers.opcua.wire import Wire
 from agent.runtime.pki import making
 from agent.runtime.pki.judging import Expected
 
@@ -57,6 +59,9 @@ class Link(Client):  # type: ignore[misc]
     def __init__(self, config: Security) -> None:
         """Nothing is opened yet."""
         super().__init__(config.url, timeout=config.connect_timeout_s, watchdog_intervall=NEVER_S)
+        self.uaclient = Wire(config.connect_timeout_s)
+        self.uaclient.pre_request_hook = self._wait_until_ready
+        self.nodes = Shortcuts(self.uaclient.session)
         self.config = config
         self.session_timeout = int(config.session_timeout_s * 1000)
         self.name = self.description = "edgetwin"
