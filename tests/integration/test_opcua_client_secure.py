@@ -225,6 +225,15 @@ async def test_our_certificate_may_be_a_users_and_its_uri_is_ours(config, tmp_pa
         assert session.client.application_uri == "urn:mine:gateway"
 
 
+async def test_probe_shows_a_stranger_with_the_way_to_trust_it(config, tmp_path):
+    text = await opcua.probe(config(pki_dir=tmp_path / "pki"))
+    assert ": no session" in text
+    assert f"sha256 {sha256(PLC)}" in text
+    assert "  Aes256_Sha256_RsaPss SignAndEncrypt" in text
+    assert "edgetwin certs trust" in text
+    assert ": Running" in await opcua.probe(config())
+
+
 async def test_days_left_are_told_of_both_certificates(config):
     rig = await works(config())
     assert 3640 < rig.meters.read("plc/certificate_days") <= 3650

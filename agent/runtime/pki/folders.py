@@ -137,7 +137,7 @@ class Folders:
         content = Path(wanted).read_bytes() if Path(wanted).is_file() else None
         if content is not None and (crl := _crl(content)) is not None:
             return [self._put_crl(crl, content, to)]
-        found = load_chain(content) if content is not None else [self._known(wanted)]
+        found = _chain(wanted, content) if content is not None else [self._known(wanted)]
         return [self._put(certificate, to) for certificate in found]
 
     def _put(self, certificate: x509.Certificate, to: str) -> Path:
@@ -187,6 +187,13 @@ def _fingerprint(wanted: str) -> str:
         return fingerprint(wanted)
     except ValueError as error:
         raise ValueError(f"{wanted}: there is no such file, and it is no fingerprint") from error
+
+
+def _chain(name: str, content: bytes) -> list[x509.Certificate]:
+    try:
+        return load_chain(content)
+    except ValueError as error:
+        raise ValueError(f"{name}: neither a certificate nor a revocation list: {error}") from error
 
 
 def _crl(content: bytes) -> x509.CertificateRevocationList | None:
