@@ -4,7 +4,9 @@ A value is fresh when the server vouched for it: a notification came, or the per
 A subscription that fell silent is found because the read knows something that was never notified, and is rebuilt.
 
     config.py  node.py           what can be set; how a node is written
-    session.py                   one session: security, limits, reading, writing
+    security.py                  what can be set for security, and advice on it
+    session.py                   from connecting to leaving (see there), and what ends it
+    services.py                  what an open session does: limits, reading, writing
     values.py                    DataValues to columns
     known.py                     the newest of each tag, and what the periodic read knows that was never notified
     subscription.py              monitored items in batches, notifications as they come
@@ -20,7 +22,7 @@ from agent.core.nouns import Answer, Batch, Meter, Tag, Write
 from agent.drivers.opcua.config import Config, check
 from agent.runtime import meters as counted
 
-__all__ = ["Config", "check", "meters", "probe", "run"]
+__all__ = ["Config", "advice", "check", "meters", "probe", "run"]
 
 METERS = (
     Meter("requests", "1", "Requests sent"),
@@ -34,11 +36,23 @@ METERS = (
     Meter("dropped", "1", "Notifications lost because they could not be taken in time"),
     Meter("missed", "1", "Due times of the periodic read left out"),
 )
+OF_SECURED = (
+    Meter("renewals", "1", "Times the keys of the connection were made anew"),
+    Meter("certificate_days", "d", "Until our certificate ends"),
+    Meter("server_certificate_days", "d", "Until the certificate of the server ends"),
+)
 
 
 def meters(config: Config, tags: Sequence[Tag]) -> Sequence[Meter]:
     """What is counted of the server."""
-    return METERS
+    return METERS if config.policy == "none" else (*METERS, *OF_SECURED)
+
+
+def advice(config: Config, tags: Sequence[Tag]) -> list[str]:
+    """What is allowed and better done otherwise, in words."""
+    from agent.drivers.opcua import security
+
+    return security.advice(config)
 
 
 async def run(
@@ -50,7 +64,7 @@ async def run(
     """Watch until cancelled. OSError (TimeoutError among them): the server does not answer, start me again."""
     from agent.drivers.opcua import watching  # asyncua costs 0.7 s of import
 
-    counted.begin(config.id, METERS)
+    counted.begin(config.id, meters(config, tags))
     await watching.run(config, tags, put, writes)
 
 

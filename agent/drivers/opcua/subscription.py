@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from asyncua import ua
 
-from agent.drivers.opcua.session import Session, translated
+from agent.drivers.opcua.errors import translated
+from agent.drivers.opcua.services import Session
 from agent.runtime import clock
 
 KEEP_ALIVE_S = 10.0

@@ -19,8 +19,10 @@ from agent.core.scaling import Scaling, engineering
 from agent.core.stamps import BOUND_NS, StampMap, fold
 from agent.drivers.opcua import node
 from agent.drivers.opcua.config import TIMEOUT_SHARE, Config, check
+from agent.drivers.opcua.errors import translated
 from agent.drivers.opcua.known import Known, Rows
-from agent.drivers.opcua.session import Session, connected, translated
+from agent.drivers.opcua.services import Session
+from agent.drivers.opcua.session import connected, keep
 from agent.drivers.opcua.subscription import Notified, Subscription, add, subscribe, unsubscribe
 from agent.drivers.opcua.values import Raw, raw_of
 from agent.drivers.opcua.writing import serve
@@ -56,6 +58,7 @@ async def run(
                 watch.mend,
                 partial(watch.listen, notifications),
                 partial(serve, writes, session, tags, watch.node_of),
+                partial(keep, session),
             )
 
 

@@ -9,7 +9,7 @@ from asyncua import ua
 
 from agent.core.nouns import Answer, Kind, Tag, Write
 from agent.core.scaling import raw_of
-from agent.drivers.opcua.session import Session
+from agent.drivers.opcua.services import Session
 
 UNKNOWN = "it is not known whether it was written"
 V = ua.VariantType
