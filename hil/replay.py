@@ -86,10 +86,10 @@ async def serve(table: Table, args: argparse.Namespace) -> None:
     """Serves the table until cancelled or, with --once, played."""
     replay = Replay(table, args.start_row, args.speed, args.loop)
     host, port = args.modbus
-    plc = ModbusPlc(host, port, Tables(range(2 * len(table.names)), replay.words))
+    plc = ModbusPlc(host, port, Tables(range(2 * len(table.names)), replay.words), device=args.device)
     print_map(table)
     await plc.start()
-    ready(f"replay {args.file.name} {plc.host}:{plc.port} {len(table.rows) - args.start_row} rows")
+    ready(f"replay {args.file.name} {plc.where} {len(table.rows) - args.start_row} rows")
     try:
         await play(replay, args.wait, args.once)
     finally:
@@ -101,6 +101,7 @@ def arguments(argv: list[str] | None = None) -> tuple[Table, argparse.Namespace]
     parser = argparse.ArgumentParser(prog="python -m hil.replay", description=__doc__)
     parser.add_argument("file", type=Path, metavar="FILE.csv")
     parser.add_argument("--modbus", type=host_port, default=("127.0.0.1", 5020), metavar="HOST:PORT")
+    parser.add_argument("--device", default="", help="serve RTU on this serial port instead, 19200 baud 8N1")
     parser.add_argument("--speed", type=float, default=1.0, metavar="N", help="times faster than recorded")
     parser.add_argument("--start-row", type=int, default=0, metavar="N", help="first row served, 0-based")
     parser.add_argument("--wait", action="store_true", help="start at the first read of a client")

@@ -33,6 +33,8 @@ class Bus:
         self.registers = {i: 7 * i & 0xFFFF for i in range(1000)}
         self.echoes = False
         self.noise = {}
+        self.spoil = lambda frame: frame
+        self._stalled = None
         self._master, self._buffer = master, b""
 
     def heard(self):
@@ -50,7 +52,23 @@ class Bus:
         self.asked.append((loop.time(), unit, start))
         delay_s = self.delay_s.get(unit, 0.0)
         if delay_s is not None:
-            loop.call_later(delay_s, os.write, self._master, self._answer(unit, function, start, count, request))
+            loop.call_later(delay_s, self._say, self._answer(unit, function, start, count, request))
+
+    def _say(self, frame):
+        if self._stalled is not None:
+            self._stalled.append(frame)
+        elif data := self.spoil(frame):
+            os.write(self._master, data)
+
+    def stall(self):
+        """Keep all answers back, as a device that is busy or a converter that is frozen."""
+        self._stalled = []
+
+    def go_on(self):
+        """Give the answers that were kept back, one right after the other."""
+        held, self._stalled = self._stalled, None
+        for frame in held:
+            self._say(frame)
 
     def _answer(self, unit, function, start, count, request):
         if unit in self.noise:

@@ -9,8 +9,11 @@ MS = 1_000_000
 
 
 def line():
-    """3.5 characters are 2 ms, an answer can come 100 ms after its timeout."""
-    return Quiet(0.002, 0.1)
+    """3.5 characters are 2 ms, an answer can come 100 ms after its timeout; units 1 and 9 have answered before."""
+    made = Quiet(0.002, 0.1)
+    made.answered(1, 0)
+    made.answered(9, 0)
+    return made
 
 
 def test_three_and_a_half_characters_at_least_as_long_as_at_19200_baud():
@@ -47,8 +50,34 @@ def test_all_wait_for_a_unit_that_was_late_before_until_it_is_in_time_again():
     quiet.unanswered(9, 200 * MS)
     assert quiet.until_ns(1) == 300 * MS
     quiet.answered(9, 310 * MS)
-    quiet.unanswered(9, 400 * MS)
-    assert quiet.until_ns(1) == 400 * MS
+    quiet.unanswered(9, 600 * MS)
+    assert quiet.until_ns(1) == 600 * MS
+
+
+def test_an_answer_after_silence_may_be_the_one_before_and_leave_another_to_come():
+    quiet = line()
+    quiet.unanswered(9, 50 * MS)
+    quiet.answered(9, 200 * MS)
+    assert quiet.until_ns(9) == 400 * MS
+    assert quiet.until_ns(1) == 202 * MS
+    quiet.heard(350 * MS, 9, None)
+    assert quiet.until_ns(9) == 350 * MS + STRAY_S * 1e9
+
+
+def test_what_was_garbled_was_the_answer():
+    quiet = line()
+    quiet.unanswered(9, 50 * MS, silent=False)
+    assert quiet.until_ns(9) == 150 * MS
+    quiet.answered(9, 200 * MS)
+    assert quiet.until_ns(9) == 202 * MS
+
+
+def test_the_first_answer_on_a_line_just_opened_may_be_followed_by_more():
+    quiet = Quiet(0.002, 0.1)
+    quiet.answered(5, 0)
+    assert quiet.until_ns(5) == STRAY_S * 1e9
+    quiet.answered(5, 100 * MS)
+    assert quiet.until_ns(5) == 102 * MS
 
 
 def test_an_answer_that_breaks_into_the_talk_of_another_unit_is_remembered():

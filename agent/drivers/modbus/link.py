@@ -96,13 +96,14 @@ class Link:
             return reply, t_ns
 
     async def _exchange(self, conversation: Conversation, request: ModbusPDU) -> tuple[Reply, int]:
-        counts, unit, answered = meters.current(), request.dev_id, False
+        counts, unit, answered, silent = meters.current(), request.dev_id, False, True
         counts.add(self._requests)
         asked_ns = clock.now_ns()
         try:
             reply = await conversation.ask(request)
             answered = True
         except (TimeoutError, NoAnswerError) as error:
+            silent = isinstance(error, TimeoutError)
             said = type(error)(f"{self._named(request)}: {error}")
             self._count(said, unit)
             self._move(unit)
@@ -110,12 +111,18 @@ class Link:
         finally:
             t_ns = clock.now_ns()
             self._next_ns = t_ns + self._pause_ns
-            if self._quiet is not None:
-                (self._quiet.answered if answered else self._quiet.unanswered)(unit, t_ns)
-            if not answered and not self.config.serial:
-                self._drop()
+            if not answered:
+                self._unanswered(unit, t_ns, silent)
+            elif self._quiet is not None:
+                self._quiet.answered(unit, t_ns)
         counts.set(self._rtt, (t_ns - asked_ns) * 1e-9)
         return reply, t_ns
+
+    def _unanswered(self, unit: int, now_ns: int, silent: bool) -> None:
+        if self._quiet is not None:
+            self._quiet.unanswered(unit, now_ns, silent)
+        if not self.config.serial:
+            self._drop()
 
     def _named(self, request: ModbusPDU) -> str:
         return f"{self._endpoints[self._choice.at]} {named(request)}"
