@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from agent.core.address import parse, parse_range
-from agent.core.blocks import Limits, Reading, readings, why_not
+from agent.core.blocks import Limits, readings, why_not
 from agent.core.nouns import Tag
 from agent.core.registers import Field, field_of
 from agent.drivers.modbus import config as single
@@ -34,9 +34,9 @@ def units_of(config: Config, tags: Sequence[Tag]) -> tuple[int, ...]:
     return tuple(sorted({u for u in (unit_of(config, tag) for tag in tags) if u is not None}))
 
 
-def readings_of(fields: Sequence[Field], tags: Sequence[Tag]) -> list[Reading]:
-    """The readings of tags and their fields, atomic groups as one. A group is one of its asset."""
-    return readings(fields, [_group(tag) for tag in tags])
+def groups_of(tags: Sequence[Tag]) -> list[str]:
+    """The atomic group of each tag, empty for none. A group is one of its asset."""
+    return [_group(tag) for tag in tags]
 
 
 def _group(tag: Tag) -> str:
@@ -66,14 +66,15 @@ def _planning_problems(config: Config, tags: Sequence[Tag], rows: Sequence[int])
     """Tags that no request can read: too long, too far apart for their group, or in a forbidden range."""
     fields = [field_of(tags[row], config.unit_id, config.address_base) for row in rows]
     limits = limits_of(config)
-    for reading in readings_of(fields, [tags[row] for row in rows]):
+    names = groups_of([tags[row] for row in rows])
+    for reading in readings(fields, names):
         if why := why_not(reading, limits):
             named = str(reading) if reading.group else f"address {tags[rows[reading.rows[0]]].address!r}"
             yield from ((rows[i], f"{named} {why}") for i in reading.rows)
     groups: dict[str, list[int]] = {}
-    for i, row in enumerate(rows):
-        if group := _group(tags[row]):
-            groups.setdefault(group, []).append(i)
+    for i, name in enumerate(names):
+        if name:
+            groups.setdefault(name, []).append(i)
     for group, members in groups.items():
         if why := _torn([tags[rows[i]] for i in members], [fields[i] for i in members]):
             yield from ((rows[i], f"atomic group {group!r} {why}") for i in members)
