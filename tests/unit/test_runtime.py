@@ -149,7 +149,7 @@ async def test_a_slow_reader_of_the_hub_gets_the_newest_and_never_delays():
 
 
 async def test_a_loop_keeps_its_phase_and_counts_what_it_missed(counters):
-    pace, off_s = Pace(0.02, "loop/missed", 0.5), []
+    pace, off_s = Pace(0.02, "loop/missed", 0.01), []
     for _ in range(5):
         await pace.next()
         off_s.append((clock.now_ns() * 1e-9 - 0.01) % 0.02)

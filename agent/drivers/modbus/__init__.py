@@ -2,11 +2,14 @@
 
 agent/core/address.py     how an address is written
 agent/core/byteorder.py   byte orders by byte position, and their names elsewhere
-agent/core/registers.py   types, decoding of a block
+agent/core/registers.py   types
 agent/core/blocks.py      which requests
-config.py                 what can be set, and what is wrong with tags
+agent/core/decoding.py    decoding of a block
+agent/core/breaker.py     when something that does not answer is tried again
+config.py  planning.py    what can be set, and what is wrong with tags; which are read together
 link.py  answers.py       one connection, one request at a time; which bytes are an answer
 scan.py  layout.py        one scan class: its requests, and their answers as columns
+units.py  schedule.py     which units answer; which request comes next
 polling.py  writing.py    the loops; writes with read-back
 """
 
@@ -14,10 +17,29 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from agent.core.nouns import Answer, Batch, Tag, Write
-from agent.drivers.modbus.config import Config, check
+from agent.core.nouns import Answer, Batch, Meter, Tag, Write
+from agent.drivers.modbus.config import Config
+from agent.drivers.modbus.planning import check, units_of
+from agent.drivers.modbus.units import meters_of
+from agent.runtime import meters as counted
 
-__all__ = ["Config", "check", "probe", "run"]
+__all__ = ["Config", "check", "meters", "probe", "run"]
+
+METERS = (
+    Meter("requests", "1", "Requests sent"),
+    Meter("errors", "1", "Requests that failed, of whatever class"),
+    Meter("timeouts", "1", "Requests that were not answered in time"),
+    Meter("refused", "1", "Requests that the device answered with an exception"),
+    Meter("malformed", "1", "Answers that were none: cut, garbled or of another request"),
+    Meter("lost", "1", "Connections closed or refused"),
+    Meter("rtt_s", "s", "Newest round trip"),
+    Meter("missed", "1", "Polls left out because one before took too long"),
+)
+
+
+def meters(config: Config, tags: Sequence[Tag]) -> Sequence[Meter]:
+    """What is counted of the endpoint, and of its units where it has several."""
+    return (*METERS, *meters_of(units_of(config, tags)))
 
 
 async def run(
@@ -29,6 +51,7 @@ async def run(
     """Poll until cancelled. OSError (TimeoutError among them): the endpoint does not answer, start me again."""
     from agent.drivers.modbus import polling  # pymodbus costs 150 ms of import
 
+    counted.begin(config.id, meters(config, tags))
     await polling.run(config, tags, put, writes)
 
 

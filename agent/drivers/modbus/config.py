@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import pydantic
 
 from agent.config.model import Model
+from agent.core.address import parse_range
 from agent.core.blocks import MAX_BITS, MAX_REGISTERS
 from agent.core.nouns import Tag
 from agent.core.registers import Field, encode, field_of
@@ -20,6 +21,11 @@ TIMEOUT_SHARE = {"tcp": 0.4, "udp": 0.4, "rtu-over-tcp": 0.3, "rtu": 0.3, "ascii
 
 # What a tag may be less than a register; the protocol writes whole ones.
 PARTS = {"bit": "bit", "i1": "byte", "u1": "byte"}
+
+
+def _range(text: str, known: pydantic.ValidationInfo) -> str:
+    parse_range(text, known.data.get("address_base", 0))
+    return text
 
 
 class Config(Model):
@@ -63,6 +69,18 @@ class Config(Model):
     retry_unit_s: float = pydantic.Field(
         30.0, gt=0, description="Longest pause before a silent unit of several is asked again"
     )
+    breaker_failures: int = pydantic.Field(
+        1,
+        ge=1,
+        le=100,
+        description="Polls in a row that a unit of several may fail before it is left alone for a pause",
+    )
+    forbidden: tuple[Annotated[str, pydantic.AfterValidator(_range)], ...] = pydantic.Field(
+        (), description="Never touched by a request, not even between two tags: [holding:100-199, 2/input:30-39]"
+    )
+    one_request_per_tag: bool = pydantic.Field(
+        False, description="Each tag (and each atomic group) in a request of its own, for devices that need it"
+    )
 
     @pydantic.model_validator(mode="after")
     def _endpoint(self) -> Config:
@@ -97,7 +115,7 @@ def _problem(config: Config, tag: Tag) -> str:
     try:
         field = field_of(tag, config.unit_id, config.address_base)
         if tag.invalid is not None and field.dtype not in ("bool", "bit", "string"):
-            encode(field, tag.invalid)
+            encode(field.elements[0] if field.elements else field, tag.invalid)
     except ValueError as error:
         return str(error)
     limit = config.max_bits if field.at.table.bits else config.max_registers
