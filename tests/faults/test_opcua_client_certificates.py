@@ -1,4 +1,4 @@
-"""Certificates that change while everything runs, ours and the server's; a clock that was not set. No restart of ours."""
+"""Certificates that change while everything runs, ours and the server's; a clock that was not set. No restart."""
 
 import pytest
 from driver_rig import running

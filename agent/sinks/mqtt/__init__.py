@@ -3,7 +3,7 @@
 <prefix>/event/<asset>     each event at once              <prefix>/birth    retained: what every point is
 <prefix>/summary/<asset>   each closed window              <prefix>/status   retained: {"online": true or false}
 
-link.py      one connection        payload.py   what a message says        summary.py   the loops
+link.py   one connection     payload.py, tags.py   what a message says     summary.py   the loops
 """
 
 from __future__ import annotations
