@@ -18,7 +18,7 @@ from difflib import get_close_matches
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.nouns import Kind, Tag
+from agent.core.nouns import F8, Kind, Tag
 from agent.drivers.opcua.node import Ref, address_of
 
 Rows = npt.NDArray[np.intp]
@@ -33,7 +33,7 @@ KNOWN = ("acquire", "sampling", "queue", "discard", "trigger", "deadband_percent
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """How a node is acquired. sampling_s, queue None: as the source says. deadband: in the raw unit.
+    """How a node is acquired. sampling_s, queue None: as the source says. deadband: for the server, in the raw unit.
 
     scan_s and phase_s stand only where the value is read by itself.
     """
@@ -64,14 +64,13 @@ def wish_of(tag: Tag) -> Wish:
         _known(name, value)
     acquire = options.get("acquire", "both")
     alone = acquire == "read"
-    raw = abs(tag.deadband / tag.scale) if tag.scale else 0.0
     return Wish(
         acquire,
         float(options["sampling"]) if "sampling" in options else None,
         int(float(options["queue"])) if "queue" in options else None,
         options.get("discard", "oldest") == "oldest",
         options.get("trigger", "value"),
-        raw if tag.kind in (Kind.NUMBER, Kind.ENUMERATION) else 0.0,
+        0.0 if address_of(tag.address).member else raw_deadband(tag),
         float(options.get("deadband_percent", 0.0)),
         tag.scan_s if alone else 0.0,
         tag.phase_s if alone else 0.0,
@@ -101,8 +100,10 @@ def _number(text: str) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """The items of a tag list: which item each of n tags belongs to, `of` i4[n] (-1: none), and the tags of each item,
-    flat: `rows` from start[i], count[i] of them."""
+    """The items of a tag list.
+
+    of intp[n]: the item of each tag (-1: none); the tags of item i: count[i] of `rows` from start[i].
+    """
 
     items: tuple[Item, ...]
     of: npt.NDArray[np.intp]
@@ -143,3 +144,19 @@ def periods(plan: Plan) -> Mapping[tuple[float, float], Rows]:
         if item.wish.acquire == "read":
             found.setdefault((item.wish.scan_s, item.wish.phase_s), []).append(n)
     return {when: np.array(which, np.intp) for when, which in found.items()}
+
+
+def raw_deadband(tag: Tag) -> float:
+    """The deadband in the unit of the device: |deadband / scale|; 0 where the tag is no number."""
+    return abs(tag.deadband / tag.scale) if tag.scale and tag.kind in (Kind.NUMBER, Kind.ENUMERATION) else 0.0
+
+
+def deadbands(plan: Plan, tags: Sequence[Tag]) -> tuple[F8, F8]:
+    """(deadband, unheard) f8[n] in the raw unit: the change of a tag that is none, and that no subscription must tell.
+
+    The server alone knows what a deadband in percent is, and with trigger=status it tells no change of a value.
+    """
+    deadband = np.array([raw_deadband(tag) for tag in tags], np.float64)
+    wishes = [plan.items[i].wish if i >= 0 else Wish() for i in plan.of]
+    deaf = np.array([w.trigger == "status" or w.deadband_percent > 0 for w in wishes], np.bool_)
+    return deadband, np.where(deaf, np.inf, deadband)

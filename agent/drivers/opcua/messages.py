@@ -6,6 +6,7 @@ laid out (which stamps, which type); all values of one layout are then taken out
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -134,6 +135,20 @@ def samples(cursor: Cursor, handles: bool) -> Samples:
     octets = np.frombuffer(data, np.uint8)
     for form, (rows, starts) in places.items():
         _many(octets, np.array(starts, np.intp), np.array(rows, np.intp), form, out)
+    return out
+
+
+def joined(parts: Sequence[Samples]) -> Samples:
+    """The rows of all, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    out, at = _empty(sum(len(part.kind) for part in parts), any(len(part.handle) for part in parts)), 0
+    for part in parts:
+        rows = slice(at, at + len(part.kind))
+        for name in ("handle", "kind", "number", "status", "source_ns", "server_ns"):
+            getattr(out, name)[rows] = getattr(part, name)
+        out.others.update((at + row, value) for row, value in part.others.items())
+        at = rows.stop
     return out
 
 

@@ -13,7 +13,7 @@ import json
 import math
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
@@ -64,12 +64,13 @@ class Definition:
 class Types:
     """What is known of a server's types, by NodeId of the data type: structures, and the builtin type of each other.
 
-    `by_encoding`: the data type of each encoding.
+    `by_encoding`: the data type of each encoding. `missed`: encodings that were met inside a structure, and not known.
     """
 
     structures: Mapping[NodeId, Definition]
     builtins: Mapping[NodeId, int]
     by_encoding: Mapping[NodeId, NodeId]
+    missed: set[NodeId] = field(default_factory=set)
 
     def knows(self, encoding: NodeId) -> bool:
         """Whether a body that is encoded so can be decoded."""
