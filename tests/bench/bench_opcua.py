@@ -92,7 +92,10 @@ async def ours(url, seconds):
 
 def in_process(which, url, seconds):
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", __file__, which, url, str(seconds)], capture_output=True, text=True, check=False
+        [sys.executable, "-W", "ignore", __file__, which, url, str(seconds)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         sys.exit(done.stderr)

@@ -84,13 +84,14 @@ class Known:
     def notified(self, rows: Rows, raw: Raw, now_ns: int) -> tuple[Rows, Raw]:
         """Take in k notified samples: those to pass on, in order, so that the last of each tag is the newest known.
 
-        Left out is what is known already, stamp and all (a new subscription repeats it). Where a read has gone ahead of
-        the notifications, what it read follows once more after them.
+        Left out is what is known already, stamp and all (a new subscription repeats it), or is within the deadband of
+        it. Where a read has gone ahead of the notifications, what it read follows once more after them.
         """
         self.told.take(rows, raw)
         self.told_ns[rows], self._unsaid[rows] = now_ns, 0
-        exact = np.zeros(len(rows))
-        new = self.newest.differs(rows, raw, exact) | (raw.source_ns != self.newest.source_ns[rows])
+        deadband = self._deadband[rows]
+        stamped = (deadband == 0) & (raw.source_ns != self.newest.source_ns[rows])
+        new = self.newest.differs(rows, raw, deadband) | stamped
         if not new.all():
             rows, raw = rows[new], picked(raw, new)
         last = np.zeros(len(self.told_ns), np.int64)
@@ -119,9 +120,13 @@ class Known:
         self.newest.take(rows, raw)
         return rows, raw
 
+    def unsaid(self, now_ns: int, patience_ns: int) -> Rows:
+        """Tags of which two reads or more knew something that their subscription has not told for longer than this."""
+        return np.flatnonzero((self._unsaid >= 2) & (now_ns - self._since_ns > patience_ns))
+
     def silent(self, now_ns: int, patience_ns: int) -> bool:
-        """Whether two reads or more knew something that the subscription has not told for longer than `patience_ns`."""
-        return bool(((self._unsaid >= 2) & (now_ns - self._since_ns > patience_ns)).any())
+        """Whether there are any such tags."""
+        return len(self.unsaid(now_ns, patience_ns)) > 0
 
     def subscribed_anew(self) -> None:
         """A new subscription begins: nothing is held against it."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from asyncua import ua
@@ -169,7 +169,7 @@ class Monitoring:
                 self._grant(i, subscription, result)
             elif code in NO_FILTER and i not in self._bare:
                 without.append(i)
-                self._tell(i, code)
+                self._tell(i, name_of(code))
             elif code == FULL and subscription.items:
                 left.add(i)
             else:
@@ -184,14 +184,23 @@ class Monitoring:
         self.now.slowest_s = max(self.now.slowest_s, result.RevisedSamplingInterval / 1000)
         subscription.items += 1
 
-    def _tell(self, item: int, code: int) -> None:
+    def distrust(self, items: Iterable[int]) -> None:
+        """These were not told of a change beyond their filter. They do without it from now on.
+
+        Some servers compare with the last value that they looked at, not with the last that they sent: a slow drift is
+        never told.
+        """
+        for item in items:
+            if item not in self._bare and filter_of(self._items[item].wish) is not None:
+                self._tell(item, "it misses slow changes")
+
+    def _tell(self, item: int, why: str) -> None:
         self._bare.add(item)
         meters.current().add(f"{self._session.config.id}/filters_refused")
         if not self._told:
             self._told = True
-            ref, why = self._items[item].ref, name_of(code)
-            log.warning("%s: the server takes no filter for %s (%s): it is subscribed without, as are any further ones",
-                        self._session.config.id, ref, why)  # fmt: skip
+            text = "%s: no filter at the server for %s: %s; it is subscribed without, as are any further such"
+            log.warning(text, self._session.config.id, self._items[item].ref, why)
 
     def _wanted(self, item: int, node: ua.NodeId, subscription: Subscription) -> ua.MonitoredItemCreateRequest:
         wish = self._items[item].wish

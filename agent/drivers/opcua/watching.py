@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 OVERFLOW = np.uint32(0x480)
 # Looking again for nodes that were not there may take so long, though the check period be shorter.
 LOOK_S = 1.0
+OLD_NS = 1_000_000_000
 
 
 async def run(
@@ -84,6 +85,7 @@ class Watch:
         self._both, self._only = self.plan.where("both"), self.plan.where("subscribe")
         self._scaling = Scaling.of(tags)
         self._want = wanted(tags, wrong)
+        self._vouched_ns = np.zeros(len(tags), np.int64)
         self._known = Known(*deadbands(self.plan, tags))
         self._types = ServerTypes(session)
         self._source_map, self._server_map = StampMap(), StampMap()
@@ -159,8 +161,8 @@ class Watch:
         items = [i for i in self._only if i in granted and granted[int(i)][0] in heard]
         place, rows = self.plan.spread(np.array(items, np.intp))
         t_ns = np.array([heard[granted[int(i)][0]] for i in items], np.int64)[place]
-        there = self._known.told_ns[rows] > 0
-        newer = there & (t_ns > self._known.told_ns[rows])
+        newer = (self._known.told_ns[rows] > 0) & (t_ns > self._vouched_ns[rows])
+        self._vouched_ns[rows[newer]] = t_ns[newer]
         self._hand(rows[newer], self._known.newest.of(rows[newer]), t_ns[newer])
 
     def _say_refused(self) -> None:
@@ -219,7 +221,9 @@ class Watch:
         patience_s = 2 * now.slowest_s + self._period_s
         if now.overdue(self._publisher.heard_ns, self._period_s):
             return True
-        return self._known.silent(clock.now_ns(), int(patience_s * 1e9))
+        unsaid = self._known.unsaid(clock.now_ns(), int(patience_s * 1e9))
+        self._monitoring.distrust({int(i) for i in self.plan.of[unsaid]})
+        return len(unsaid) > 0
 
     async def listen(self) -> None:
         """Take in what the subscriptions tell."""
@@ -245,7 +249,10 @@ class Watch:
         raw = raw_of(samples, mine[place], rows, self._want, self._types.known, self._trouble)
         rows, raw = self._known.notified(rows, raw, notified.received_ns)
         if len(rows):
-            self._hand(rows, raw, self._mapped(raw, notified.received_ns))
+            t_ns = self._mapped(raw, notified.received_ns)
+            self._hand(rows, raw, t_ns)
+            if (notified.received_ns - t_ns > OLD_NS).any():
+                self._vouch()  # it changed long ago, but it is known to hold now
 
     def _gone(self, items: Rows, status: np.ndarray[tuple[int], np.dtype[np.uint32]]) -> None:
         """A node that vanished is looked for again, even if nothing but its subscription says so."""
