@@ -15,7 +15,7 @@ from agent.config.model import Model
 from agent.config.problems import Problem, problem, shown
 from agent.config.reading import validated
 from agent.config.tree import At, Tree
-from agent.core.nouns import Tag
+from agent.core.nouns import Meter, Tag
 
 # The packaged state directory: defaults below it follow `state_dir` of the file.
 STATE_DIR = Path("/var/lib/edgetwin")
@@ -78,6 +78,12 @@ def static_problems(source: Endpoint, tags: Sequence[Tag]) -> list[tuple[int, st
     """(tag index, what is wrong) as far as the driver can tell without its device."""
     check: Callable[[Any, Sequence[Tag]], list[tuple[int, str]]] | None = getattr(source.module, "check", None)
     return check(source.config, tags) if check else []
+
+
+def meters(source: Endpoint, tags: Sequence[Tag]) -> Sequence[Meter]:
+    """What the driver of a source counts, besides what is counted of every source."""
+    tell: Callable[[Any, Sequence[Tag]], Sequence[Meter]] | None = getattr(source.module, "meters", None)
+    return tell(source.config, tags) if tell else ()
 
 
 def _endpoints(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from agent.core.conditions import Rule
-from agent.core.nouns import Tag
+from agent.core.nouns import Meter, Tag
 
-# (name after the source's id, unit, description)
+# Of every source, whatever its driver counts besides.
 OF_SOURCE = (
-    ("connected", "1", "1 while it answers"),
-    ("age_s", "s", "Age of its newest confirmed value"),
-    ("errors", "1", "Requests that failed"),
-    ("restarts", "1", "Times its driver was started again"),
-    ("jitter_s", "s", "How far polls are off their time"),
-    ("samples", "1", "Values read"),
+    Meter("connected", "1", "1 while it answers"),
+    Meter("age_s", "s", "Age of its newest confirmed value"),
+    Meter("restarts", "1", "Times its driver was started again"),
+    Meter("jitter_s", "s", "How far polls are off their time"),
+    Meter("samples", "1", "Values read"),
 )
+# (name after the sink's id, unit, description)
 OF_SINK = (("restarts", "1", "Times it was started again"),)
 OF_MQTT = (
     ("mqtt/connected", "1", "1 while the broker answers"),
@@ -42,18 +42,26 @@ OWN = (
 )
 
 
-def tags(sources: Sequence[str], sinks: Sequence[tuple[str, str]]) -> tuple[Tag, ...]:
-    """The gateway's own tags for these sources (ids) and sinks (id, type). The address of a tag is its meter."""
-    names = [(f"{source}/{name}", unit, f"{source}: {text}") for source in sources for name, unit, text in OF_SOURCE]
-    names += [(f"{sink}/{name}", unit, f"{sink}: {text}") for sink, _ in sinks for name, unit, text in OF_SINK]
+def tags(sources: Mapping[str, Sequence[Meter]], sinks: Sequence[tuple[str, str]]) -> tuple[Tag, ...]:
+    """The gateway's own tags for these sources (id, and what its driver counts) and sinks (id, type).
+
+    The address of a tag is its meter.
+    """
+    names = [(f"{sink}/{name}", unit, f"{sink}: {text}") for sink, _ in sinks for name, unit, text in OF_SINK]
     for kind in dict.fromkeys(kind for _, kind in sinks):
         names += OF_TYPE.get(kind, ())
-    return tuple(
-        Tag(id=f"gateway/{name}", address=name, unit=unit, description=text) for name, unit, text in (*names, *OWN)
+    return (
+        *(_of_source(source, meter) for source, own in sources.items() for meter in (*OF_SOURCE, *own)),
+        *(Tag(id=f"gateway/{name}", address=name, unit=unit, description=text) for name, unit, text in (*names, *OWN)),
     )
 
 
-def rules(sources: Sequence[str]) -> tuple[Rule, ...]:
+def _of_source(source: str, meter: Meter) -> Tag:
+    name = f"{source}/{meter.name}"
+    return Tag(f"gateway/{name}", name, unit=meter.unit, enum=meter.enum, description=f"{source}: {meter.description}")
+
+
+def rules(sources: Iterable[str]) -> tuple[Rule, ...]:
     """One event a device that does not answer, not one a tag."""
     return tuple(
         Rule(

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from agent.config import gateway, kinds
 from agent.config.consistency import FEED, GATEWAY, MODE, SELF
+from agent.config.endpoints import meters
 from agent.config.load import Loaded, LoadedAsset, read_from
 from agent.config.model import Model as ConfigModel
 from agent.config.rules import modes_of, rules_of
@@ -81,9 +82,10 @@ class Plan:
 
 def plan(loaded: Loaded, epoch: int = 1) -> Plan:
     """The plan of a configuration."""
-    own = _gateway(loaded, epoch)
+    read = _sources(loaded)
+    own = _gateway(loaded, read, epoch)
     assets = (*(_asset(a, epoch) for a in loaded.assets), own)
-    sources = (*_sources(loaded), _self(own))
+    sources = (*read, _self(own))
     sinks = (_feed(loaded), *(SinkUnit(s.id, s.type, s.config, _key(s.id, s.type, s.config)) for s in loaded.sinks))
     journal = loaded.journal
     return Plan(
@@ -154,8 +156,8 @@ def _asset(loaded: LoadedAsset, epoch: int) -> Asset:
     )
 
 
-def _gateway(loaded: Loaded, epoch: int) -> Asset:
-    sources = [s.id for s in loaded.sources]
+def _gateway(loaded: Loaded, read: Sequence[SourceUnit], epoch: int) -> Asset:
+    sources = {s.id: meters(s, unit.tags) for s, unit in zip(loaded.sources, read, strict=True)}
     tags = gateway.tags(sources, [(FEED, FEED), *((s.id, s.type) for s in loaded.sinks)])
     return Asset(
         id=GATEWAY,

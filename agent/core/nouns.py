@@ -122,6 +122,16 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Meter:
+    """What a driver counts of its device: meter `<source>/<name>`, shown as the tag `gateway/<source>/<name>`."""
+
+    name: str
+    unit: str = "1"
+    description: str = ""
+    enum: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """The slice of the Catalogue that belongs to one asset."""
 

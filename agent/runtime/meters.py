@@ -6,9 +6,10 @@ round, whatever came of it: the watchdog is fed from turns.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 
+from agent.core.nouns import Meter
 from agent.runtime import clock
 
 
@@ -58,6 +59,13 @@ class Meters:
         """Units whose last turn is longer ago than `longest_ns`, or than they were allowed."""
         late = {u: now_ns - at - max(longest_ns, self._within_ns.get(u, 0)) for u, at in self._turns_ns.items()}
         return tuple(sorted(unit for unit, late_ns in late.items() if late_ns > 0))
+
+
+def begin(source: str, meters: Iterable[Meter]) -> None:
+    """Count from 0 what a driver counts (unit 1), so that what never happened reads 0; go on where it was counted."""
+    for meter in meters:
+        if meter.unit == "1" and not meter.enum:
+            current().add(f"{source}/{meter.name}", 0)
 
 
 _current: ContextVar[Meters] = ContextVar("meters")

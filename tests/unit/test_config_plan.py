@@ -263,3 +263,32 @@ def test_two_thousand_tags_load_in_seconds(tmp_path):
     assert len(made.sources[0].tags) == 2000
     print(f"{took:.2f} s")
     assert took < 30  # quadratic growth would take minutes
+
+
+def test_what_a_driver_counts_are_tags_of_the_gateway(tmp_path, monkeypatch):
+    from agent.config import kinds
+    from agent.core.nouns import Meter
+
+    breaker = Meter("breaker", "1", "Whether it is asked", {0: "closed", 1: "open"})
+    driver = kinds.driver("modbus")
+    monkeypatch.setattr(driver, "meters", lambda config, tags: [breaker, Meter("rtt_s", "s")], raising=False)
+    own = planned(tmp_path).assets[-1]
+    tag = next(t for t in own.tags if t.id == "gateway/plc1/breaker")
+    assert (tag.address, tag.kind, tag.enum) == ("plc1/breaker", Kind.ENUMERATION, {0: "closed", 1: "open"})
+    assert tag.description == "plc1: Whether it is asked"
+    assert {"plc1/rtt_s", "plc2/rtt_s", "plc1/age_s"} <= set(own.names)
+
+
+def test_drivers_tell_their_meters_without_their_protocol_library():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from agent.drivers import modbus, opcua; "
+        "print([m.name for d in (modbus, opcua) for m in d.meters(None, ())], "
+        "[n for n in ('pymodbus', 'asyncua') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "timeouts" in done.stdout
+    assert "resubscribed" in done.stdout
+    assert done.stdout.strip().endswith(" []")

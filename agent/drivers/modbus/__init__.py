@@ -14,10 +14,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from agent.core.nouns import Answer, Batch, Tag, Write
+from agent.core.nouns import Answer, Batch, Meter, Tag, Write
 from agent.drivers.modbus.config import Config, check
+from agent.runtime import meters as counted
 
-__all__ = ["Config", "check", "probe", "run"]
+__all__ = ["Config", "check", "meters", "probe", "run"]
+
+METERS = (
+    Meter("requests", "1", "Requests sent"),
+    Meter("errors", "1", "Requests that failed, of whatever class"),
+    Meter("timeouts", "1", "Requests that were not answered in time"),
+    Meter("refused", "1", "Requests that the device answered with an exception"),
+    Meter("malformed", "1", "Answers that were none: cut, garbled or of another request"),
+    Meter("lost", "1", "Connections closed or refused"),
+    Meter("rtt_s", "s", "Newest round trip"),
+    Meter("missed", "1", "Polls left out because one before took too long"),
+)
+
+
+def meters(config: Config, tags: Sequence[Tag]) -> Sequence[Meter]:
+    """What is counted of the endpoint."""
+    return METERS
 
 
 async def run(
@@ -29,6 +46,7 @@ async def run(
     """Poll until cancelled. OSError (TimeoutError among them): the endpoint does not answer, start me again."""
     from agent.drivers.modbus import polling  # pymodbus costs 150 ms of import
 
+    counted.begin(config.id, METERS)
     await polling.run(config, tags, put, writes)
 
 

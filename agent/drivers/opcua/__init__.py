@@ -16,10 +16,29 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from agent.core.nouns import Answer, Batch, Tag, Write
+from agent.core.nouns import Answer, Batch, Meter, Tag, Write
 from agent.drivers.opcua.config import Config, check
+from agent.runtime import meters as counted
 
-__all__ = ["Config", "check", "probe", "run"]
+__all__ = ["Config", "check", "meters", "probe", "run"]
+
+METERS = (
+    Meter("requests", "1", "Requests sent"),
+    Meter("errors", "1", "Requests that failed, of whatever class"),
+    Meter("timeouts", "1", "Requests that were not answered in time"),
+    Meter("refused", "1", "Requests that the server refused"),
+    Meter("lost", "1", "Connections closed or refused"),
+    Meter("rtt_s", "s", "Newest round trip"),
+    Meter("notifications", "1", "Changes of values that the server sent"),
+    Meter("resubscribed", "1", "Times a silent subscription was made anew"),
+    Meter("dropped", "1", "Notifications lost because they could not be taken in time"),
+    Meter("missed", "1", "Due times of the periodic read left out"),
+)
+
+
+def meters(config: Config, tags: Sequence[Tag]) -> Sequence[Meter]:
+    """What is counted of the server."""
+    return METERS
 
 
 async def run(
@@ -31,6 +50,7 @@ async def run(
     """Watch until cancelled. OSError (TimeoutError among them): the server does not answer, start me again."""
     from agent.drivers.opcua import watching  # asyncua costs 0.7 s of import
 
+    counted.begin(config.id, METERS)
     await watching.run(config, tags, put, writes)
 
 
