@@ -3,13 +3,19 @@
 A value is fresh when the server vouched for it: a notification came, or the periodic read of all nodes gave it again.
 A subscription that fell silent is found because the read knows something that was never notified, and is rebuilt.
 
-    config.py  node.py           what can be set; how a node is written
-    session.py                   one session: security, limits, reading, writing
-    values.py                    DataValues to columns
+    config.py  items.py          what can be set for a server and for each tag
+    node.py  members.py          how a value is named: node ids, browse paths, parts of a value
+    session.py                   connecting, and leaving
+    services.py                  what an open session does: limits, reading, writing, browsing in batches
+    resolving.py                 from names to the nodes of the server as it is now
+    binary.py  messages.py       OPC UA Binary, and the answers with values as columns
+    structures.py  typedefs.py   structures by their definition, and reading the definitions
+    values.py                    what was sent as columns of tags
     known.py                     the newest of each tag, and what the periodic read knows that was never notified
-    subscription.py              monitored items in batches, notifications as they come
-    watching.py                  the loops: periodic read, notifications, writes
-    writing.py                   writes with read-back
+    publishing.py                publish requests and the order of messages
+    subscription.py              monitored items in batches
+    watching.py                  the loops: periodic and cyclic reads, notifications, mending
+    writing.py  encoding.py      writes with read-back
 """
 
 from __future__ import annotations
@@ -50,6 +56,7 @@ async def run(
     """Watch until cancelled. OSError (TimeoutError among them): the server does not answer, start me again."""
     from agent.drivers.opcua import watching  # asyncua costs 0.7 s of import
 
+    counted.begin(config.id, METERS)
     counted.begin(config.id, METERS)
     await watching.run(config, tags, put, writes)
 
