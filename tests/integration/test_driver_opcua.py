@@ -190,11 +190,12 @@ async def test_signed_and_encrypted_with_a_user_and_our_own_certificate(tmp_path
     password = tmp_path / "password"
     password.write_text("secret\n")
     with opcua_server("secure", str(tmp_path)) as peer:
-        safe = config(peer.port, security=security, user="tester", password_file=password, pki_dir=tmp_path / "pki")
+        pinned = {"server_certificate": tmp_path / "server.der", "pki_dir": tmp_path / "pki"}
+        safe = config(peer.port, security=security, user="tester", password_file=password, **pinned)
         for _ in range(2):
             async with running(opcua, safe, [tag("fixed4")]) as rig:
                 await rig.until(lambda: rig.good, within_s=15.0)
-        key = tmp_path / "pki" / "opcua-client-key.pem"
+        key = tmp_path / "pki" / "own" / "private" / "edgetwin.pem"
         assert key.stat().st_mode & 0o077 == 0
         password.write_text("wrong")
         async with running(opcua, safe, [tag("fixed4")]) as rig:

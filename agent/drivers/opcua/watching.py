@@ -27,7 +27,7 @@ from agent.drivers.opcua.messages import Samples
 from agent.drivers.opcua.publishing import Notified, Publisher
 from agent.drivers.opcua.resolving import Nodes
 from agent.drivers.opcua.services import STATE, Session
-from agent.drivers.opcua.session import connected
+from agent.drivers.opcua.session import connected, keep
 from agent.drivers.opcua.subscription import Monitoring
 from agent.drivers.opcua.typedefs import ServerTypes
 from agent.drivers.opcua.values import Raw, raw_of, wanted
@@ -65,6 +65,7 @@ async def run(
                 *(partial(watch.scan, *when, which) for when, which in periods(watch.plan).items()),
                 *[publisher.ask] * publisher.requests,
                 partial(serve, writes, session, tags, watch.node_of),
+                partial(keep, session),
             )
         finally:
             publisher.close()
