@@ -219,6 +219,7 @@ class Write:
     tag: int
     value: float
     text: str | None = None
+    array: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
