@@ -161,7 +161,7 @@ async def test_writes_in_the_type_of_the_node_with_read_back(shared):
         for write, says in (
             (Write("5", 1, 4000.0), "does not fit Int16"),
             (Write("6", 1, 6000.0), "expected -1000 to 5000"),
-            (Write("7", 4, 1.0), "BadUserAccessDenied"),
+            (Write("7", 4, 1.0), "not write it (UserAccessLevel)"),
             (Write("8", 5, 1.0), "not marked writable"),
             (Write("9", 0, 0.5), "expected 0 or 1"),
         ):

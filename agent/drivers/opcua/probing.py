@@ -8,9 +8,11 @@ import anyio
 from asyncua import ua
 
 from agent.drivers.opcua import endpoints
+from agent.drivers.opcua.binary import T
 from agent.drivers.opcua.config import Config
 from agent.drivers.opcua.connecting import Link
 from agent.drivers.opcua.errors import translated
+from agent.drivers.opcua.services import STATE
 from agent.drivers.opcua.session import connected
 from agent.runtime.pki import certificates
 
@@ -49,8 +51,9 @@ def _certificates(offered: Sequence[ua.EndpointDescription]) -> list[str]:
 async def _session(config: Config) -> tuple[str, list[str]]:
     """The server's state; its limits and namespaces, one line each. OSError."""
     async with connected(config) as session:
-        (state,) = await session.read([ua.NodeId(int(ua.ObjectIds.Server_ServerStatus_State))])
+        found = await session.read([STATE])
         namespaces = await session.namespaces()
-        limits = f"  at most {session.read_limit} nodes a read, {session.item_limit} monitored items a call"
-    name = ua.ServerState(state.Value.Value).name if state.Value else "state unknown"
+        limits = f"  at most {session.limits['read']} nodes a read, {session.limits['monitor']} monitored items a call"
+    state = int(found.number[0]) if found.kind[0] == T.INT32 else -1
+    name = ua.ServerState(state).name if 0 <= state <= 7 else "state unknown"
     return name, [limits, *(f"  ns={i}: {uri}" for i, uri in enumerate(namespaces))]
