@@ -12,7 +12,7 @@ from agent.core import blocks
 from agent.core.nouns import Tag
 from agent.core.registers import field_of
 from agent.drivers.modbus.config import Config
-from agent.drivers.modbus.planning import check, limits_of, readings_of
+from agent.drivers.modbus.planning import check, groups_of, limits_of
 from agent.drivers.modbus.quiet import silence_s
 from agent.runtime import clock
 
@@ -67,7 +67,7 @@ def _poll_s(config: Config, tags: Sequence[Tag]) -> float:
     wrong = {row for row, _ in check(config, tags)}
     right = [tag for row, tag in enumerate(tags) if row not in wrong]
     fields = [field_of(tag, config.unit_id, config.address_base) for tag in right]
-    planned = blocks.plan(readings_of(fields, right), limits_of(config))
+    planned = blocks.plan(blocks.readings(fields, groups_of(right)), limits_of(config))
     sizes = [8 + 5 + (-(-b.count // 8) if b.table.bits else 2 * b.count) for b in planned]
     per_byte = 2 if config.transport == "ascii" else 1
     characters_s = sum(sizes) * per_byte * config.bits_per_character / config.baudrate
