@@ -212,6 +212,10 @@ class Link:
         self._trace.put(number, bustrace.OPENED, b"")
         return partial(self._trace.put, number)
 
+    def peace_ns(self, unit: int) -> int:
+        """Until when an answer of `unit` may still be on its way: a request made before would wait for that."""
+        return 0 if self._quiet is None else self._quiet.owed_ns(unit)
+
     def close(self) -> None:
         """Close what is open; a request that follows would open it again."""
         self._drop()

@@ -28,7 +28,8 @@ async def run(
     writes: AsyncIterator[tuple[Write, Callable[[Answer], None]]],
 ) -> None:
     """Poll all scan classes and serve writes until cancelled or the endpoint does not answer (OSError)."""
-    link, schedule = Link(config, config.timeout(tags)), scheduled(config, tags, put)
+    link = Link(config, config.timeout(tags))
+    schedule = scheduled(config, tags, put, link.peace_ns)
     meters.current().gauge(f"{config.id}/jitter_s", lambda: schedule.jitter_s)
     try:
         await together(partial(poll, schedule, link, config.id), partial(serve, writes, config, tags, link))
@@ -39,8 +40,13 @@ async def run(
         link.close()
 
 
-def scheduled(config: Config, tags: Sequence[Tag], put: Callable[[Batch], None]) -> Schedule:
-    """The scan classes of an endpoint, one for each period and phase, and its units."""
+def scheduled(
+    config: Config,
+    tags: Sequence[Tag],
+    put: Callable[[Batch], None],
+    peace_ns: Callable[[int], int] = lambda unit: 0,
+) -> Schedule:
+    """The scan classes of an endpoint, one for each period and phase, and its units; `peace_ns` as in Schedule."""
     only_read = [replace(tag, writable=False) if tag.writable else tag for tag in tags]
     wrong = frozenset(row for row, _ in check(config, only_read))
     rows: dict[tuple[float, float], list[int]] = {}
@@ -51,7 +57,8 @@ def scheduled(config: Config, tags: Sequence[Tag], put: Callable[[Batch], None])
     patience = Patience(config.breaker_failures, int(fastest_s * 1e9), int(config.retry_unit_s * 1e9))
     numbers = sorted({request.block.unit for scan in classes for request in scan.plan})
     units = Units(config.id, numbers, patience)
-    return Schedule(config.id, classes, units, put, config.repeats, cost_s(config, config.timeout(tags)))
+    cost = cost_s(config, config.timeout(tags))
+    return Schedule(config.id, classes, units, put, retries=config.repeats, cost_s=cost, peace_ns=peace_ns)
 
 
 def cost_s(config: Config, timeout_s: float) -> float:
@@ -76,7 +83,7 @@ async def ask_all(schedule: Schedule, link: Link) -> int:
 
 async def _make(ask: Ask, schedule: Schedule, link: Link) -> None:
     try:
-        values, t_ns = await link.read(ask.request.block, once=True)
+        values, t_ns = await link.read(ask.request.block, once=True, stay=ask.more)
     except Refused as refused:
         schedule.refused(ask, refused.code, clock.now_ns(), str(refused))
     except (TimeoutError, NoAnswerError) as error:

@@ -128,7 +128,8 @@ class ScanClass:
 
     def again(self, unit: int) -> None:
         """Ask all of a unit that answers again, but what was just answered."""
-        owed = [r for r in self.plan if r.block.unit == unit and not r.refused]
+        waiting = set(self.todo)
+        owed = [r for r in self.plan if r.block.unit == unit and not r.refused and r not in waiting]
         self.todo.extend(r for r in owed if r.outcome is None or r.outcome.status)
 
     def request_of(self, unit: int) -> Request | None:
