@@ -1,13 +1,19 @@
-"""Modbus: reads tags by scan class in the fewest requests, over TCP, UDP or a serial line, and writes with read-back.
+"""Modbus: reads tags by scan class in the fewest requests, over TCP, TLS, UDP or a serial line; writes with read-back.
 
 agent/core/address.py     how an address is written
 agent/core/byteorder.py   byte orders by byte position, and their names elsewhere
 agent/core/registers.py   types, decoding of a block
 agent/core/blocks.py      which requests
-config.py                 what can be set, and what is wrong with tags
-link.py  answers.py       one connection, one request at a time; which bytes are an answer
+config.py  advising.py    what can be set, what is wrong with tags, what would be better
 scan.py  layout.py        one scan class: its requests, and their answers as columns
 polling.py  writing.py    the loops; writes with read-back
+writable.py               what a write puts where
+link.py                   one request at a time to an endpoint or its backup; counts what becomes of it
+backup.py  quiet.py       which of the two; how long a serial line is left alone
+conversation.py           one open connection: pymodbus, made strict
+requests.py  answers.py   what is sent; which bytes are an answer
+opening.py  security.py   connections by transport; TLS
+bustrace.py  probing.py   what went over the wire; a first look for a person
 """
 
 from __future__ import annotations

@@ -29,6 +29,9 @@ __all__ = ["Link", "NoAnswerError", "Refused", "UnreachableError"]
 
 log = logging.getLogger(__name__)
 
+# What is still to come on a line outlives the driver that asked for it and was started again.
+LINES: dict[tuple[str, float, float], Quiet] = {}
+
 
 class Link:
     """The way to one endpoint, or to its backup. `timeout_s` is waited for an answer."""
@@ -178,6 +181,8 @@ class Link:
 
     async def _opened(self, endpoint: int) -> Conversation:
         to, within_s = self._endpoints[endpoint], self.config.connect_timeout(self.timeout_s)
+        if self._quiet is not None:
+            self._quiet.opened()
         try:
             with anyio.fail_after(within_s):
                 return await opened(self.config, to, self.timeout_s, self._heard, self._traced())
@@ -228,7 +233,7 @@ def _quiet(config: Config, timeout_s: float) -> Quiet | None:
     if config.numbered:
         return None
     between_s = silence_s(config.baudrate, config.bits_per_character) if config.transport == "rtu" else 0.0
-    return Quiet(between_s, timeout_s)
+    return LINES.setdefault((config.where, between_s, timeout_s), Quiet(between_s, timeout_s))
 
 
 def _trace(config: Config) -> BusTrace | None:
