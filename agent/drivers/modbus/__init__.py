@@ -37,12 +37,13 @@ METERS = (
     Meter("missed", "1", "Polls left out because one before took too long"),
 )
 
+CERTIFICATE = (Meter("certificate_days", "d", "Days until our certificate for it ends"),)
 BACKUP = (Meter("backup", "1", "1 while the backup is read", {0: "main", 1: "backup"}),)
 
 
 def meters(config: Config, tags: Sequence[Tag]) -> Sequence[Meter]:
     """What is counted of the endpoint."""
-    return (*METERS, *(BACKUP if config.backup_host else ()))
+    return (*METERS, *(BACKUP if config.backup_host else ()), *(CERTIFICATE if config.certificate else ()))
 
 
 def advice(config: Config, tags: Sequence[Tag]) -> list[str]:

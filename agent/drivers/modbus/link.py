@@ -13,7 +13,7 @@ from pymodbus.pdu import ModbusPDU
 
 from agent.core.address import Table
 from agent.core.blocks import Block
-from agent.drivers.modbus import bustrace
+from agent.drivers.modbus import bustrace, security
 from agent.drivers.modbus.answers import Reply, Values, values_of
 from agent.drivers.modbus.backup import Choice
 from agent.drivers.modbus.bustrace import BusTrace
@@ -50,6 +50,9 @@ class Link:
         self._pause_ns = int(config.pause_between_requests_s * 1e9)
         self._next_ns = 0
         self._trace = _trace(config)
+        self._valid_until_s: float | None = None
+        if config.certificate is not None:
+            meters.current().gauge(f"{config.id}/certificate_days", self._certificate_days)
         self._requests, self._rtt = f"{config.id}/requests", f"{config.id}/rtt_s"
         if len(self._endpoints) > 1:
             meters.current().set(f"{config.id}/backup", 0.0)
@@ -185,12 +188,18 @@ class Link:
             self._quiet.opened()
         try:
             with anyio.fail_after(within_s):
-                return await opened(self.config, to, self.timeout_s, self._heard, self._traced())
+                made = await opened(self.config, to, self.timeout_s, self._heard, self._traced())
         except OSError as error:
             why = f"no connection within {within_s:g} s" if isinstance(error, TimeoutError) else error
             unreachable = UnreachableError(f"{to}: {why}")
             self._count(unreachable)
             raise unreachable from error
+        if self.config.certificate is not None:
+            self._valid_until_s = security.valid_until(self.config.certificate).timestamp()
+        return made
+
+    def _certificate_days(self) -> float | None:
+        return None if self._valid_until_s is None else (self._valid_until_s - clock.wall_ns() * 1e-9) / 86400
 
     def _move(self, unit: int) -> None:
         """Go over to the other endpoint where the one in use answers nothing any more."""
