@@ -9,7 +9,7 @@ comes of it. So:
    bytes that were no answer, for 20 ms: USB adapters hand bytes on in portions up to 16 ms apart.
 2. The silent unit itself is not asked again until its late answer was heard, or one more timeout has passed.
 3. When it then answers, that may still be the answer to the request before (of the same block: a true value), and the
-   one to this request comes as much later: it is not asked again until that was heard, or two more timeouts are over.
+   one to this request comes as much later: it is not asked again until that was heard, or three more timeouts are over.
    Of a line just opened nobody knows what was asked before: there 20 ms tell whether more comes.
 4. The other units are asked at once: a dead unit costs a bus of many one timeout, not two. Only where a unit was heard
    to answer late before, and has not been in time since, all wait for it as under 2.
@@ -40,6 +40,10 @@ class Quiet:
         self._doubtful: set[int] = set()
         self._known: set[int] = set()
 
+    def opened(self) -> None:
+        """Take note that the line was just opened: nobody knows what was asked on it before."""
+        self._known.clear()
+
     def until_ns(self, unit: int) -> int:
         """When `unit` may be asked."""
         slow = [until_ns for u, until_ns in self._owed_ns.items() if u in self._slow]
@@ -57,7 +61,7 @@ class Quiet:
         self._slow.discard(unit)
         if unit in self._doubtful:
             self._doubtful.discard(unit)
-            self._owed_ns[unit] = now_ns + 2 * self._late_ns
+            self._owed_ns[unit] = now_ns + 3 * self._late_ns
 
     def unanswered(self, unit: int, now_ns: int, silent: bool = True) -> None:
         """Take note that the time for an answer is over; not `silent`: something came, but no answer."""
