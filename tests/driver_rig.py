@@ -26,8 +26,8 @@ class Rig:
         self.value = np.full(n, math.nan)
         self.status = np.full(n, quality.BAD_WAITING_FOR_INITIAL_DATA, np.uint32)
         self.t_ns = np.zeros(n, np.int64)
-        self.source_ns = np.zeros(n, np.int64)
-        self.texts = {}
+        self.source_ns, self.server_ns = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        self.texts, self.arrays = {}, {}
         self.counts = np.zeros(n, int)
         self.meters = meters.install(meters.Meters())
         self._keep = keep
@@ -42,6 +42,10 @@ class Rig:
             self.arrived_ns.append(now_ns)
         for row, text in batch.texts:
             self.texts[int(batch.tag[row])] = text
+        for row, array in batch.arrays:
+            self.arrays[int(batch.tag[row])] = array.tolist()
+        if len(batch.server_ns):
+            self.server_ns[batch.tag] = batch.server_ns
         self.value[batch.tag] = batch.value
         self.status[batch.tag] = batch.status
         self.t_ns[batch.tag] = batch.t_ns
@@ -130,5 +134,9 @@ def well_formed(batch, source, n_tags, now_ns):
     assert (batch.t_ns <= now_ns).all()
     assert (batch.t_ns > now_ns - 60_000_000_000).all()
     assert np.isnan(batch.value[quality.bad_mask(batch.status)]).all()
-    assert np.isfinite(batch.value[quality.good_mask(batch.status)]).all() or batch.texts
+    beside = [row for row, _ in (*batch.texts, *batch.arrays)]
+    numbers = np.delete(np.arange(k), beside)
+    assert np.isfinite(batch.value[numbers][quality.good_mask(batch.status[numbers])]).all()
+    assert batch.server_ns.shape in ((0,), (k,))
+    assert all(0 <= row < k and array.dtype == np.float64 and array.ndim == 1 for row, array in batch.arrays)
     assert all(0 <= row < k and isinstance(text, str) for row, text in batch.texts)

@@ -60,6 +60,7 @@ FORM = re.compile(
     r"(?:(?P<unit>\d{1,3})/)?(?:(?P<table>[a-z]+):(?P<offset>0[xX][0-9a-fA-F]+|\d+)|"
     r"(?P<modicon>\d{5,6}|[134][xX]\d{1,5}))"
 )
+TABLES = {table.word: table for table in Table}
 MODICON = {"0": Table.COIL, "1": Table.DISCRETE, "3": Table.INPUT, "4": Table.HOLDING}
 
 
@@ -124,10 +125,9 @@ def _end_of_range(text: str, part: str, base: int) -> Address:
 
 
 def _offset(text: str, match: re.Match[str], base: int) -> tuple[Table, int]:
-    tables = {t.word: t for t in Table}
-    if match["table"] not in tables:
-        raise ValueError(f"address {text!r}: no table {match['table']!r}, expected one of {', '.join(tables)}")
-    return tables[match["table"]], int(match["offset"], 16 if match["offset"][:2].lower() == "0x" else 10) - base
+    if match["table"] not in TABLES:
+        raise ValueError(f"address {text!r}: no table {match['table']!r}, expected one of {', '.join(TABLES)}")
+    return TABLES[match["table"]], int(match["offset"], 16 if match["offset"][:2].lower() == "0x" else 10) - base
 
 
 def _modicon(text: str, digits: str) -> tuple[Table, int]:

@@ -50,10 +50,6 @@ class Breaker:
         """Whether nothing but a trial may be asked."""
         return self.position is not Position.CLOSED
 
-    def due(self, now_ns: int) -> bool:
-        """Whether it is time for a trial."""
-        return self.position is Position.OPEN and now_ns >= self.retry_ns
-
 
 def failed(before: Breaker, patience: Patience, now_ns: int, spread: float = 0.0) -> Breaker:
     """After no answer."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -48,6 +49,7 @@ BYTES = {
 }
 PACKED = {"int8": "i1", "uint8": "u1"}
 DECIMALS = {"bcd16": 2, "bcd32": 4}
+CACHED = 4096  # fields that are not made anew when a driver starts again
 MOST = 2000  # elements of an array: no request reads more
 FORM = re.compile(r"(?P<name>[a-z]+[0-9]*?)(?:\.(?P<bit>\d+)|\((?P<chars>\d+)\))?")
 BIT = re.compile(r"bit(\d+)")
@@ -79,14 +81,18 @@ def field_of(tag: Tag, unit: int, base: int = 0) -> Field:
 
     ValueError says what is wrong with it.
     """
-    at = parse(tag.address, base)
+    return _field(tag.address, tag.type.strip(), tag.order.strip().upper(), unit, base)
+
+
+@lru_cache(CACHED)
+def _field(address: str, kind: str, order: str, unit: int, base: int) -> Field:
+    at = parse(address, base)
     at = Address(unit if at.unit is None else at.unit, at.table, at.offset)
-    kind, order = tag.type.strip(), tag.order.strip().upper()
     array = ARRAY.fullmatch(kind)
     field = _single(at, kind, order) if array is None else _array(at, array["element"], array["count"], order)
     if at.offset + field.span > 0x10000:
         what = "bits" if at.table.bits else "registers"
-        raise ValueError(f"address {tag.address!r}: {kind} needs {field.span} {what}, beyond offset 65535")
+        raise ValueError(f"address {address!r}: {kind} needs {field.span} {what}, beyond offset 65535")
     return field
 
 

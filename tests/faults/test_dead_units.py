@@ -8,6 +8,7 @@ import pytest
 import wire_proxy as wires
 from driver_rig import running
 from peers import free_port
+from rtu_rig import bus
 
 from agent.core.nouns import Tag
 from agent.drivers import modbus
@@ -108,3 +109,25 @@ async def test_a_unit_that_comes_back_is_read_again_without_a_restart(server):
             await rig.until(lambda: rig.good)
             await rig.until(lambda: rig.meters.read("plc/breaker") == 0.0)
             assert not rig.downs
+
+
+async def test_a_dead_unit_of_a_serial_bus_harms_no_other_and_is_read_when_it_returns():
+    with bus() as line:
+        line.delay_s = {2: None}
+        tags = [
+            Tag(f"rig/u{u}/{n}", f"{u}/holding:{20 * n}", scan_s=PERIOD_S, type="uint16")
+            for u in (1, 2, 3)
+            for n in (1, 2)
+        ]
+        given = {"transport": "rtu", "parity": "N", "device": line.port, "timeout_s": 0.1, "retry_unit_s": 1.0}
+        config = modbus.Config(id="plc", type="modbus", **given)
+        async with running(modbus, config, tags) as rig:
+            await rig.until(lambda: rig.counts.min() >= 2)
+            (least,) = await counted([rig], [0, 1, 4, 5])
+            assert least >= ENOUGH
+            assert rig.named() == ["Good", "Good", "BadNoCommunication", "BadNoCommunication", "Good", "Good"]
+            assert not rig.downs
+            line.delay_s = {}
+            await rig.until(lambda: rig.good)
+            values = {(int(t), float(v)) for b in rig.batches for t, v in zip(b.tag, b.value, strict=True) if v == v}
+            assert values == {(0, 140.0), (1, 280.0), (2, 140.0), (3, 280.0), (4, 140.0), (5, 280.0)}

@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 from twin_rig import params
 
 from agent.core import quality, wire
-from agent.core.blocks import plan
+from agent.core.blocks import plan, readings
 from agent.core.conditions import Rule
 from agent.core.nouns import Batch, Mode, Names, Point, Role, Snapshot, Tag, Tick
 from agent.core.registers import field_of
 from agent.core.scaling import Scaling
 from agent.drivers.modbus.layout import Layout, Outcome
-from agent.drivers.modbus.planning import readings_of
 from agent.engine import state as states
 from agent.engine.asset import Asset, Model, Modes
 from agent.engine.step import step
@@ -111,7 +110,7 @@ class Reader:
 
     def __init__(self, tags):
         fields = [field_of(t, 1) for t in tags]
-        self.blocks = plan(readings_of(fields, tags))
+        self.blocks = plan(readings(fields))
         self.layout = Layout.of(self.blocks, fields, np.arange(len(tags), dtype=np.int32), Scaling.of(tags))
         self.route = Route("rig", np.arange(len(tags), dtype=np.int32))
 

@@ -193,7 +193,7 @@ def test_check_finds_what_is_wrong_without_a_plc():
         tag("ok", "input:1"),
         tag("a", "input:99999"),
         tag("b", "input:1", writable=True),
-        tag("c", "holding:1", "bit3", writable=True),
+        tag("c", "discrete:1", "bool", writable=True),
         tag("d", "holding:1", "int16", invalid=99999),
         tag("e", "holding:1", "float64"),
         tag("f", "holding:1", scan_s=0.0),

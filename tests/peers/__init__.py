@@ -86,6 +86,11 @@ def opcua_server(*options):
     return Peer([sys.executable, "-W", "ignore", str(HERE / "opcua_server.py"), *options])
 
 
+def secure_opcua_server(folder):
+    """The secured OPC UA server of this folder, on asyncua, with its certificate in `folder`."""
+    return Peer([sys.executable, "-W", "ignore", str(HERE / "opcua_secure.py"), str(folder)])
+
+
 def pymodbus_server(transport):
     """The Modbus server of this folder on a port, on pymodbus: `rtu-over-tcp` or `udp`."""
     return Peer([sys.executable, "-W", "ignore", str(HERE / "pymodbus_server.py"), transport])

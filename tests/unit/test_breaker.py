@@ -24,19 +24,15 @@ def test_the_pause_doubles_up_to_the_longest_and_an_answer_ends_it():
     for _ in range(8):
         state = failed(trying(state) if state.shut_out else state, PATIENCE, now_ns)
         pauses.append((state.retry_ns - now_ns) // SECOND)
-        assert not state.due(state.retry_ns - 1)
-        assert state.due(state.retry_ns)
         now_ns = state.retry_ns
     assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
     assert not answered().shut_out
 
 
-def test_there_is_one_trial_at_a_time():
-    open_ = failed(Breaker(), PATIENCE, 0)
-    trial = trying(open_)
+def test_nothing_but_its_trial_is_asked_while_it_is_tried():
+    trial = trying(failed(Breaker(), PATIENCE, 0))
     assert trial.position is Position.HALF_OPEN
     assert trial.shut_out
-    assert not trial.due(100 * SECOND)
 
 
 @given(st.integers(1, 200), st.integers(1, 5), st.integers(1, 10**10), st.integers(1, 10**12), st.floats(0, 0.999))

@@ -8,14 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core import quality
-from agent.core.blocks import plan
+from agent.core.blocks import plan, readings
 from agent.core.byteorder import positions
 from agent.core.nouns import Kind, Tag
 from agent.core.registers import encode, field_of
 from agent.core.scaling import Scaling
 from agent.drivers import modbus
 from agent.drivers.modbus.layout import Layout, Outcome
-from agent.drivers.modbus.planning import readings_of
 
 PACK = {"int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "float32": "f", "float64": "d", "float16": "e"}
 
@@ -27,7 +26,7 @@ def tag(address, kind, **more):
 def read(tags, words, bits=()):
     """The columns of tags on unit 1 whose holding registers from 0 are `words` and coils from 0 `bits`."""
     fields = [field_of(t, 1) for t in tags]
-    blocks = plan(readings_of(fields, tags))
+    blocks = plan(readings(fields))
     layout = Layout.of(blocks, fields, np.arange(len(tags), dtype=np.int32), Scaling.of(tags))
     outcomes = []
     for block in blocks:
@@ -135,7 +134,7 @@ def test_the_sentinel_of_a_float32_array_is_compared_as_a_float32():
 def test_a_request_that_failed_takes_its_arrays_and_one_left_out_its_rows():
     tags = [tag("holding:0", "uint16[2]"), tag("holding:50", "uint16[2]"), tag("holding:99", "string(2)")]
     fields = [field_of(t, 1) for t in tags]
-    blocks = plan(readings_of(fields, tags))
+    blocks = plan(readings(fields))
     layout = Layout.of(blocks, fields, np.arange(3, dtype=np.int32), Scaling.of(tags))
     good, bad = Outcome([1, 2], quality.GOOD, 5), Outcome((), quality.BAD_NO_COMMUNICATION, 6)
     columns = layout.columns([bad, good, None])
@@ -161,18 +160,19 @@ def test_an_array_that_cannot_be_read_says_why(address, kind, says):
         field_of(tag(address, kind), 1)
 
 
-def test_an_array_is_checked_as_a_whole_and_cannot_be_written():
+def test_an_array_is_checked_as_a_whole():
     config = modbus.Config(id="plc", type="modbus", host="h", max_registers=10)
     tags = [
         tag("holding:0", "float32[8]"),
         tag("holding:0", "float32[5]", invalid=-1.0),
         tag("holding:0", "int16[4]", invalid=70000),
         tag("holding:0", "int16[4]", writable=True),
+        tag("input:0", "int16[4]", writable=True),
     ]
     found = dict(modbus.check(config, tags))
-    assert sorted(found) == [0, 2, 3]
+    assert sorted(found) == [0, 2, 4]
     assert "16 registers long, expected at most 10" in found[0]
     assert "expected -32768 to 32767" in found[2]
-    assert "an array can only be read" in found[3]
+    assert "input can only be read" in found[4]
     with pytest.raises(ValueError, match="an array cannot be written"):
         encode(field_of(tags[1], 1), 1.0)

@@ -1,19 +1,16 @@
-"""The OPC UA driver without a server: node ids, values to columns, and what is known of each tag."""
+"""The OPC UA driver without a server: node ids, and what is known of each tag."""
 
 import uuid
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from asyncua import ua
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core import quality
-from agent.core.nouns import Tag
 from agent.drivers.opcua.known import Known
 from agent.drivers.opcua.node import NodeRef, parse
-from agent.drivers.opcua.values import Raw, raw_of, utc_ns
+from agent.drivers.opcua.values import Raw
 
 
 @pytest.mark.parametrize(
@@ -51,53 +48,18 @@ def test_namespaces_are_found_by_uri_wherever_they_are():
     assert parse("ns=2;i=1").index_in(["", "urn:a"]) is None
 
 
-def test_values_to_columns():
-    stamp = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-    values = [
-        ua.DataValue(ua.Variant(1.5), SourceTimestamp=stamp),
-        ua.DataValue(ua.Variant(True)),
-        ua.DataValue(ua.Variant(2.0), StatusCode=ua.StatusCode(0x408F_0000)),
-        ua.DataValue(ua.Variant(2.0), StatusCode=ua.StatusCode(0x808C_0000)),
-        ua.DataValue(ua.Variant("12")),
-        ua.DataValue(ua.Variant(ua.LocalizedText("Wasser"))),
-        ua.DataValue(None),
-        ua.DataValue(ua.Variant([1.0, 2.0])),
-        ua.DataValue(ua.Variant(-(2**60), ua.VariantType.Int64)),
-        ua.DataValue(ua.Variant(2**53, ua.VariantType.Int64), StatusCode=None),
-        ua.DataValue(ua.Variant("12")),
-    ]
-    kinds = ["float64"] * 4 + ["string", "string"] + ["float64"] * 5
-    raw = raw_of(values, [Tag(f"a/b/{i}", "i=1", kind) for i, kind in enumerate(kinds)])
-    nothing = np.nan
-    np.testing.assert_array_equal(
-        raw.value, [1.5, 1.0, 2.0, nothing, nothing, nothing, nothing, nothing, nothing, 2.0**53, nothing]
-    )
-    assert [quality.name(int(s)) for s in raw.status] == [
-        "Good",
-        "Good",
-        "0x408F0000",
-        "BadSensorFailure",
-        "Good",
-        "Good",
-        "BadNoData",
-        "BadTypeMismatch",
-        "BadOutOfRange",
-        "Good",
-        "BadTypeMismatch",
-    ]
-    assert raw.texts == ((4, "12"), (5, "Wasser"), (8, str(-(2**60))))
-    assert raw.source_ns[0] == 1767323045678901000
-    assert raw.source_ns[1] == 0
-    assert utc_ns(stamp.replace(tzinfo=None)) == 1767323045678901000
-
-
 def rows(*which):
     return np.array(which, np.intp)
 
 
 def raw(*values, source=0, status=quality.GOOD):
     k = len(values)
-    return Raw(np.array(values, float), np.full(k, status, np.uint32), np.full(k, source, np.int64), ())
+    stamps = np.full(k, source, np.int64)
+    return Raw(np.array(values, float), np.full(k, status, np.uint32), stamps, np.zeros(k, np.int64))
+
+
+def fresh(n, deadband=0.0, unheard=None):
+    return Known(np.full(n, deadband), None if unheard is None else np.full(n, unheard))
 
 
 ALL = np.ones(2, np.bool_)
@@ -105,7 +67,7 @@ S = 1_000_000_000
 
 
 def test_what_a_new_subscription_repeats_is_left_out():
-    known = Known(2)
+    known = fresh(2)
     known.read(rows(0, 1), raw(1.0, 2.0, source=5), ALL, 10)
     passed, _ = known.notified(rows(0, 1), raw(1.0, 2.0, source=5), 20)
     assert len(passed) == 0
@@ -115,11 +77,13 @@ def test_what_a_new_subscription_repeats_is_left_out():
 
 
 def test_late_notifications_never_end_on_an_older_value():
-    known = Known(2)
+    known = fresh(2)
     known.notified(rows(0), raw(1.0, source=100), 1)
     known.read(rows(0), raw(4.0, source=400), ALL, 10)
     passed, values = known.notified(
-        rows(0, 0), joined := Raw(np.array([2.0, 3.0]), np.zeros(2, np.uint32), np.array([200, 300]), ()), 20
+        rows(0, 0),
+        joined := Raw(np.array([2.0, 3.0]), np.zeros(2, np.uint32), np.array([200, 300]), np.zeros(2, np.int64)),
+        20,
     )
     assert len(joined.value) == 2
     assert passed.tolist() == [0, 0, 0]
@@ -128,7 +92,7 @@ def test_late_notifications_never_end_on_an_older_value():
 
 
 def test_a_read_that_was_overtaken_is_left_out():
-    known = Known(2)
+    known = fresh(2)
     known.notified(rows(0), raw(5.0, source=500), 50)
     passed, _ = known.read(rows(0, 1), raw(4.0, 9.0, source=400), ALL, 40)
     assert passed.tolist() == [1]
@@ -136,7 +100,7 @@ def test_a_read_that_was_overtaken_is_left_out():
 
 
 def test_silence_needs_two_reads_and_patience_and_ends_with_a_word():
-    known = Known(2)
+    known = fresh(2)
     known.notified(rows(0, 1), raw(1.0, 1.0), 1)
     known.read(rows(0, 1), raw(2.0, 1.0), ALL, 2 * S)
     assert not known.silent(100 * S, S)  # one read proves nothing
@@ -148,7 +112,7 @@ def test_silence_needs_two_reads_and_patience_and_ends_with_a_word():
 
 
 def test_a_read_that_agrees_again_is_no_silence():
-    known = Known(2)
+    known = fresh(2)
     known.notified(rows(0), raw(1.0), 1)
     for at, value in enumerate((2.0, 1.0, 2.0, 1.0), start=2):
         known.read(rows(0), raw(value), ALL, at * S)
@@ -156,8 +120,56 @@ def test_a_read_that_agrees_again_is_no_silence():
 
 
 def test_a_fast_signal_that_is_notified_is_no_silence():
-    known = Known(1)
+    known = fresh(1)
     for at in range(2, 50):
         known.notified(rows(0), raw(float(at)), at * S)
         known.read(rows(0), raw(at + 0.5), np.ones(1, np.bool_), at * S + 1)
         assert not known.silent(at * S + 2, 0)
+
+
+def test_a_difference_within_the_deadband_is_neither_silence_nor_a_new_value():
+    known = fresh(1, deadband=0.5)
+    known.notified(rows(0), raw(1.0), 1)
+    for at in range(2, 6):
+        _, values = known.read(rows(0), raw(1.4), ALL[:1], at * S)
+        assert values.value.tolist() == [1.0]  # confirmed as it was told
+    assert not known.silent(100 * S, S)
+    for at in range(6, 9):
+        _, values = known.read(rows(0), raw(1.6), ALL[:1], at * S)
+    assert values.value.tolist() == [1.6]
+    assert known.silent(100 * S, S)
+
+
+def test_what_a_server_filters_itself_is_no_silence_but_a_new_status_is():
+    known = fresh(1, unheard=np.inf)
+    known.notified(rows(0), raw(1.0), 1)
+    for at in range(2, 6):
+        _, values = known.read(rows(0), raw(9.0), ALL[:1], at * S)
+    assert values.value.tolist() == [9.0]
+    assert not known.silent(100 * S, S)
+    for at in range(6, 9):
+        known.read(rows(0), raw(9.0, status=0x4090_0000), ALL[:1], at * S)
+    assert known.silent(100 * S, S)
+
+
+def test_the_overflow_bit_of_a_notification_is_no_difference():
+    known = fresh(1)
+    known.notified(rows(0), raw(1.0, status=0x480), 1)
+    for at in range(2, 6):
+        known.read(rows(0), raw(1.0), ALL[:1], at * S)
+    assert not known.silent(100 * S, S)
+
+
+def test_texts_and_arrays_are_kept_beside_and_compared():
+    known = fresh(2)
+    nothing = np.full(2, np.nan)
+    columns = (np.zeros(2, np.uint32), np.zeros(2, np.int64), np.zeros(2, np.int64))
+    first = Raw(nothing, *columns, ((0, "a"), (1, np.array([1.0, np.nan]))))
+    known.notified(rows(0, 1), first, 1)
+    passed, _ = known.notified(rows(0, 1), first, 2)
+    assert len(passed) == 0
+    passed, values = known.notified(rows(1, 0), Raw(nothing, *columns, ((0, np.array([2.0, np.nan])), (1, "a"))), 3)
+    assert passed.tolist() == [1]
+    assert values.beside[0][1][0] == 2.0
+    known.notified(rows(0), raw(5.0), 4)
+    assert [i for i, _ in known.newest.of(rows(0, 1)).beside] == [1]

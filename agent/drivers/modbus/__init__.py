@@ -19,11 +19,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from agent.core.nouns import Answer, Batch, Meter, Tag, Write
 from agent.drivers.modbus.config import Config
-from agent.drivers.modbus.planning import check, units_of
+from agent.drivers.modbus.planning import TAG_OPTIONS, check, units_of
 from agent.drivers.modbus.units import meters_of
 from agent.runtime import meters as counted
 
-__all__ = ["Config", "check", "meters", "probe", "run"]
+__all__ = ["TAG_OPTIONS", "Config", "advice", "check", "decodings", "meters", "probe", "run"]
 
 METERS = (
     Meter("requests", "1", "Requests sent"),
@@ -36,10 +36,19 @@ METERS = (
     Meter("missed", "1", "Polls left out because one before took too long"),
 )
 
+BACKUP = (Meter("backup", "1", "1 while the backup is read", {0: "main", 1: "backup"}),)
+
 
 def meters(config: Config, tags: Sequence[Tag]) -> Sequence[Meter]:
     """What is counted of the endpoint, and of its units where it has several."""
-    return (*METERS, *meters_of(units_of(config, tags)))
+    return (*METERS, *(BACKUP if config.backup_host else ()), *meters_of(units_of(config, tags)))
+
+
+def advice(config: Config, tags: Sequence[Tag]) -> list[str]:
+    """What would be better, though it can be used as it is."""
+    from agent.drivers.modbus import advising
+
+    return advising.advice(config, tags)
 
 
 async def run(
@@ -60,3 +69,10 @@ async def probe(config: Config) -> str:
     from agent.drivers.modbus import probing
 
     return await probing.probe(config)
+
+
+async def decodings(config: Config, addresses: Sequence[str], tags: Sequence[Tag]) -> str:
+    """What lies at addresses and tags in every byte order, side by side. ValueError (an address), OSError."""
+    from agent.drivers.modbus import probing
+
+    return await probing.decodings(config, addresses, tags)

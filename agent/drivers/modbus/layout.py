@@ -23,7 +23,7 @@ D = TypeVar("D", np.uint16, np.bool_)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What became of one request: the values read, or a Bad `status` and no values; when, on our axis."""
+    """What became of one request: the values read, `count` of them, or a Bad `status` and none; when, on our axis."""
 
     values: Sequence[int] | npt.NDArray[np.generic]
     status: int

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from agent.core.address import parse, parse_range
-from agent.core.blocks import Limits, Reading, readings, why_not
+from agent.core.blocks import Limits, readings, why_not
 from agent.core.nouns import Tag
 from agent.core.registers import Field, field_of
 from agent.drivers.modbus import config as single
 from agent.drivers.modbus.config import Config
 
-OPTIONS = ("atomic",)
+TAG_OPTIONS = {"atomic": "A name: all tags of an asset that have it are read in one request"}
 
 
 def limits_of(config: Config) -> Limits:
@@ -34,9 +34,9 @@ def units_of(config: Config, tags: Sequence[Tag]) -> tuple[int, ...]:
     return tuple(sorted({u for u in (unit_of(config, tag) for tag in tags) if u is not None}))
 
 
-def readings_of(fields: Sequence[Field], tags: Sequence[Tag]) -> list[Reading]:
-    """The readings of tags and their fields, atomic groups as one. A group is one of its asset."""
-    return readings(fields, [_group(tag) for tag in tags])
+def groups_of(tags: Sequence[Tag]) -> list[str]:
+    """The atomic group of each tag, empty for none. A group is one of its asset."""
+    return [_group(tag) for tag in tags]
 
 
 def _group(tag: Tag) -> str:
@@ -56,11 +56,9 @@ def check(config: Config, tags: Sequence[Tag]) -> list[tuple[int, str]]:
 
 
 def _option_problem(tag: Tag) -> str:
-    unknown = [name for name in tag.options if name not in OPTIONS]
+    unknown = [name for name in tag.options if name not in TAG_OPTIONS]
     if unknown:
-        return f"option {unknown[0]!r} is not known to this driver, expected {', '.join(OPTIONS)}"
-    if tag.writable and tag.type.endswith("]"):
-        return f"address {tag.address!r} is marked writable, but an array can only be read"
+        return f"option {unknown[0]!r} is not known to this driver, expected {', '.join(TAG_OPTIONS)}"
     return ""
 
 
@@ -68,14 +66,15 @@ def _planning_problems(config: Config, tags: Sequence[Tag], rows: Sequence[int])
     """Tags that no request can read: too long, too far apart for their group, or in a forbidden range."""
     fields = [field_of(tags[row], config.unit_id, config.address_base) for row in rows]
     limits = limits_of(config)
-    for reading in readings_of(fields, [tags[row] for row in rows]):
+    names = groups_of([tags[row] for row in rows])
+    for reading in readings(fields, names):
         if why := why_not(reading, limits):
             named = str(reading) if reading.group else f"address {tags[rows[reading.rows[0]]].address!r}"
             yield from ((rows[i], f"{named} {why}") for i in reading.rows)
     groups: dict[str, list[int]] = {}
-    for i, row in enumerate(rows):
-        if group := _group(tags[row]):
-            groups.setdefault(group, []).append(i)
+    for i, name in enumerate(names):
+        if name:
+            groups.setdefault(name, []).append(i)
     for group, members in groups.items():
         if why := _torn([tags[rows[i]] for i in members], [fields[i] for i in members]):
             yield from ((rows[i], f"atomic group {group!r} {why}") for i in members)

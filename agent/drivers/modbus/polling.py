@@ -12,7 +12,7 @@ from agent.core.breaker import Patience
 from agent.core.nouns import Answer, Batch, Tag, Write
 from agent.drivers.modbus.config import Config
 from agent.drivers.modbus.link import Link, NoAnswerError, Refused
-from agent.drivers.modbus.planning import check, units_of
+from agent.drivers.modbus.planning import check
 from agent.drivers.modbus.scan import ScanClass
 from agent.drivers.modbus.schedule import Ask, Schedule
 from agent.drivers.modbus.units import Units
@@ -28,7 +28,8 @@ async def run(
     writes: AsyncIterator[tuple[Write, Callable[[Answer], None]]],
 ) -> None:
     """Poll all scan classes and serve writes until cancelled or the endpoint does not answer (OSError)."""
-    link, schedule = Link(config, config.timeout(tags)), scheduled(config, tags, put)
+    link = Link(config, config.timeout(tags))
+    schedule = scheduled(config, tags, put, link.peace_ns)
     meters.current().gauge(f"{config.id}/jitter_s", lambda: schedule.jitter_s)
     try:
         await together(partial(poll, schedule, link, config.id), partial(serve, writes, config, tags, link))
@@ -39,23 +40,30 @@ async def run(
         link.close()
 
 
-def scheduled(config: Config, tags: Sequence[Tag], put: Callable[[Batch], None]) -> Schedule:
-    """The scan classes of an endpoint, one for each period and phase, and its units."""
-    wrong = frozenset(row for row, _ in check(config, [replace(tag, writable=False) for tag in tags]))
+def scheduled(
+    config: Config,
+    tags: Sequence[Tag],
+    put: Callable[[Batch], None],
+    peace_ns: Callable[[int], int] = lambda unit: 0,
+) -> Schedule:
+    """The scan classes of an endpoint, one for each period and phase, and its units; `peace_ns` as in Schedule."""
+    only_read = [replace(tag, writable=False) if tag.writable else tag for tag in tags]
+    wrong = frozenset(row for row, _ in check(config, only_read))
     rows: dict[tuple[float, float], list[int]] = {}
     for row, tag in enumerate(tags):
         rows.setdefault((tag.scan_s, tag.phase_s), []).append(row)
     classes = [ScanClass(config, tags, mine, wrong) for _, mine in sorted(rows.items())]
     fastest_s = min((tag.scan_s for tag in tags), default=1.0)
     patience = Patience(config.breaker_failures, int(fastest_s * 1e9), int(config.retry_unit_s * 1e9))
-    units = Units(config.id, units_of(config, [tag for row, tag in enumerate(tags) if row not in wrong]), patience)
-    return Schedule(config.id, classes, units, put, config.retries, cost_s(config, config.timeout(tags)))
+    numbers = sorted({request.block.unit for scan in classes for request in scan.plan})
+    units = Units(config.id, numbers, patience)
+    cost = cost_s(config, config.timeout(tags))
+    return Schedule(config.id, classes, units, put, retries=config.repeats, cost_s=cost, peace_ns=peace_ns)
 
 
 def cost_s(config: Config, timeout_s: float) -> float:
-    """What a request without an answer takes: its timeout, the quiet where answers have no number, a new connection."""
-    quiet_s = timeout_s if config.transport in ("rtu", "ascii", "rtu-over-tcp") else 0.0
-    return timeout_s + quiet_s + config.pause_after_connect_s
+    """What a request without an answer takes from the other units: its timeout, and a new connection."""
+    return timeout_s + (0.0 if config.serial else config.pause_after_connect_s)
 
 
 async def poll(schedule: Schedule, link: Link, source: str) -> None:
@@ -75,7 +83,7 @@ async def ask_all(schedule: Schedule, link: Link) -> int:
 
 async def _make(ask: Ask, schedule: Schedule, link: Link) -> None:
     try:
-        values, t_ns = await link.read(ask.request.block, once=True)
+        values, t_ns = await link.read(ask.request.block, once=True, stay=ask.more)
     except Refused as refused:
         schedule.refused(ask, refused.code, clock.now_ns(), str(refused))
     except (TimeoutError, NoAnswerError) as error:

@@ -21,7 +21,7 @@ from agent.core.registers import field_of
 from agent.core.scaling import Scaling
 from agent.drivers.modbus.config import Config
 from agent.drivers.modbus.layout import Columns, Layout, Outcome
-from agent.drivers.modbus.planning import limits_of, readings_of
+from agent.drivers.modbus.planning import groups_of, limits_of
 from agent.runtime import clock
 
 STATUS = {
@@ -59,7 +59,7 @@ class ScanClass:
         self._rows = np.array([row for row in rows if row not in wrong], np.int32)
         mine = [tags[row] for row in self._rows]
         self._fields = [field_of(tag, config.unit_id, config.address_base) for tag in mine]
-        self._readings, self._limits = readings_of(self._fields, mine), limits_of(config)
+        self._groups, self._limits = groups_of(mine), limits_of(config)
         self._scaling = Scaling.of(mine)
         self._layout: Layout | None = None
         self._recovered = False
@@ -68,7 +68,11 @@ class ScanClass:
         self.open = self.fresh = False
 
     def _planned(self) -> list[Request]:
-        return [Request(block) for block in blocks.plan(self._readings, self._limits)]
+        return [Request(block) for block in blocks.plan(self._readings(), self._limits)]
+
+    def _readings(self) -> list[blocks.Reading]:
+        """Made when they are needed, which is seldom: they are large."""
+        return blocks.readings(self._fields, self._groups)
 
     def begin(self, now_ns: int, silent: Container[int]) -> None:
         """Begin a poll: everything is to do, but what silent units have, and what was refused and must wait."""
@@ -97,7 +101,7 @@ class ScanClass:
 
         What may not last (busy, device failure) is asked again in the next poll.
         """
-        cut = blocks.halves(self._readings, request.block, self._limits) if code in CUT else []
+        cut = blocks.halves(self._readings(), request.block, self._limits) if code in CUT else []
         if len(cut) > 1:
             parts = [Request(block) for block in cut]
             at = self.plan.index(request)
@@ -124,7 +128,8 @@ class ScanClass:
 
     def again(self, unit: int) -> None:
         """Ask all of a unit that answers again, but what was just answered."""
-        owed = [r for r in self.plan if r.block.unit == unit and not r.refused]
+        waiting = set(self.todo)
+        owed = [r for r in self.plan if r.block.unit == unit and not r.refused and r not in waiting]
         self.todo.extend(r for r in owed if r.outcome is None or r.outcome.status)
 
     def request_of(self, unit: int) -> Request | None:

@@ -71,22 +71,13 @@ class Units:
         if unit.breaker.failures:
             unit.breaker = breaker.answered()
 
-    def count_error(self, unit: Unit) -> None:
-        """Count a request that failed."""
-        if self.several:
-            meters.current().add(f"{self._source}/unit_{unit.number}_errors")
-
     def failed(self, unit: Unit, now_ns: int) -> bool:
         """Take note that a unit did not answer, repeats included; False when no unit is left that does."""
         unit.breaker = breaker.failed(unit.breaker, self._patience, now_ns, random.random())
         return any(not u.breaker.failures for u in self.all.values())
 
-    def forced(self, unit: Unit, now_ns: int) -> bool:
-        """Whether a trial is made although there is no time for it: the longest pause is over."""
-        return now_ns >= self.forced_ns(unit)
-
     def forced_ns(self, unit: Unit) -> int:
-        """When that is."""
+        """When a trial is made although there is no time for it: the longest pause is over."""
         return unit.breaker.tried_ns + self._patience.longest_ns
 
     def down(self) -> None:

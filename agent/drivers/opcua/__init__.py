@@ -3,13 +3,20 @@
 A value is fresh when the server vouched for it: a notification came, or the periodic read of all nodes gave it again.
 A subscription that fell silent is found because the read knows something that was never notified, and is rebuilt.
 
-    config.py  node.py           what can be set; how a node is written
-    session.py                   one session: security, limits, reading, writing
-    values.py                    DataValues to columns
+    config.py  items.py          what can be set for a server and for each tag
+    node.py  members.py          how a value is named: node ids, browse paths, parts of a value
+    security.py                  what can be set for security, and advice on it
+    session.py                   from connecting to leaving (see there), and what ends it
+    services.py                  what an open session does: limits, reading, writing, browsing in batches
+    resolving.py                 from names to the nodes of the server as it is now
+    binary.py  messages.py       OPC UA Binary, and the answers with values as columns
+    structures.py  typedefs.py   structures by their definition, and reading the definitions
+    values.py                    what was sent as columns of tags
     known.py                     the newest of each tag, and what the periodic read knows that was never notified
-    subscription.py              monitored items in batches, notifications as they come
-    watching.py                  the loops: periodic read, notifications, writes
-    writing.py                   writes with read-back
+    publishing.py                publish requests and the order of messages
+    subscription.py              monitored items in batches
+    watching.py                  the loops: periodic and cyclic reads, notifications, mending
+    writing.py  encoding.py      writes with read-back
 """
 
 from __future__ import annotations
@@ -20,25 +27,41 @@ from agent.core.nouns import Answer, Batch, Meter, Tag, Write
 from agent.drivers.opcua.config import Config, check
 from agent.runtime import meters as counted
 
-__all__ = ["Config", "check", "meters", "probe", "run"]
+__all__ = ["Config", "advice", "check", "meters", "probe", "run"]
 
 METERS = (
     Meter("requests", "1", "Requests sent"),
     Meter("errors", "1", "Requests that failed, of whatever class"),
     Meter("timeouts", "1", "Requests that were not answered in time"),
     Meter("refused", "1", "Requests that the server refused"),
+    Meter("malformed", "1", "Answers that were none: cut or garbled"),
     Meter("lost", "1", "Connections closed or refused"),
     Meter("rtt_s", "s", "Newest round trip"),
     Meter("notifications", "1", "Changes of values that the server sent"),
+    Meter("overflows", "1", "Times a queue of the server was too short, and values were lost in it"),
+    Meter("republished", "1", "Messages that were lost on the way, and asked for again"),
+    Meter("filters_refused", "1", "Tags whose deadband or trigger the server does not take"),
     Meter("resubscribed", "1", "Times a silent subscription was made anew"),
     Meter("dropped", "1", "Notifications lost because they could not be taken in time"),
-    Meter("missed", "1", "Due times of the periodic read left out"),
+    Meter("missed", "1", "Due times of the periodic reads left out"),
+)
+OF_SECURED = (
+    Meter("renewals", "1", "Times the keys of the connection were made anew"),
+    Meter("certificate_days", "d", "Until our certificate ends"),
+    Meter("server_certificate_days", "d", "Until the certificate of the server ends"),
 )
 
 
 def meters(config: Config, tags: Sequence[Tag]) -> Sequence[Meter]:
     """What is counted of the server."""
-    return METERS
+    return METERS if config.policy == "none" else (*METERS, *OF_SECURED)
+
+
+def advice(config: Config, tags: Sequence[Tag]) -> list[str]:
+    """What is allowed and better done otherwise, in words."""
+    from agent.drivers.opcua import security
+
+    return security.advice(config)
 
 
 async def run(
@@ -50,7 +73,7 @@ async def run(
     """Watch until cancelled. OSError (TimeoutError among them): the server does not answer, start me again."""
     from agent.drivers.opcua import watching  # asyncua costs 0.7 s of import
 
-    counted.begin(config.id, METERS)
+    counted.begin(config.id, meters(config, tags))
     await watching.run(config, tags, put, writes)
 
 

@@ -2,58 +2,59 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import pydantic
 
-from agent.config.model import Model
 from agent.core.nouns import Tag
-from agent.drivers.opcua.node import parse
+from agent.drivers.opcua.items import wish_of
+from agent.drivers.opcua.node import address_of
+from agent.drivers.opcua.security import Security
 
 # Of the check period: a server that dies right after a check is Bad within two periods.
 TIMEOUT_SHARE = 0.8
+# The types of a tag that mean something here: the server tells how many bits and bytes there are.
+KNOWN_TYPES = re.compile(r"(bool|u?int(8|16|32|64)|float(16|32|64))(\[\d*\])?$|string(\(\d+\))?$")
 
 
-class Config(Model):
+class Config(Security):
     """One OPC UA server: one session."""
 
-    id: str
     type: Literal["opcua"]
-    endpoint: str = pydantic.Field(pattern=r"^opc\.tcp://[^/\s]+", description="opc.tcp://host:port[/path]")
-    security: Literal["none", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"] = "none"
-    mode: Literal["Sign", "SignAndEncrypt"] = "SignAndEncrypt"
-    user: str = pydantic.Field("", description="User name; unset: anonymous")
-    password_file: Path | None = pydantic.Field(None, description="File that holds the password")
-    certificate: Path | None = pydantic.Field(None, description="Our certificate (DER or PEM); unset: our own")
-    private_key: Path | None = pydantic.Field(None, description="Its private key (PEM)")
-    server_certificate: Path | None = pydantic.Field(None, description="The only certificate the server may show")
-    pki_dir: Path = pydantic.Field(
-        Path("/var/lib/edgetwin/pki"), description="Where our own certificate is made on first use"
-    )
     publishing_s: float | None = pydantic.Field(
         None, gt=0, le=3600, description="Publishing interval; unset: half the fastest scan"
     )
     queue_size: int = pydantic.Field(
-        50, ge=1, le=10_000, description="Values the server keeps of a tag between publishes"
+        50, ge=1, le=10_000, description="Values the server keeps of a tag between publishes, at least"
     )
     check_s: float | None = pydantic.Field(
         None, gt=0, le=3600, description="Period of the read that confirms all values; unset: the fastest scan"
     )
-    connect_timeout_s: float = pydantic.Field(10.0, gt=0, le=300)
-    session_timeout_s: float = pydantic.Field(60.0, gt=0, le=86_400)
     retry_refused_s: float = pydantic.Field(
         60.0, gt=0, description="When a node that the server refused is tried again"
     )
 
-    @pydantic.model_validator(mode="after")
-    def _complete(self) -> Config:
-        if bool(self.user) != (self.password_file is not None):
-            raise ValueError("user and password_file belong together")
-        if (self.certificate is None) != (self.private_key is None):
-            raise ValueError("certificate and private_key belong together")
-        return self
+    max_nodes_per_read: int | None = pydantic.Field(None, ge=1, description="Unset: as the server says, at most 1000")
+    max_nodes_per_write: int | None = pydantic.Field(None, ge=1, description="Unset: as the server says")
+    max_nodes_per_browse: int | None = pydantic.Field(None, ge=1, description="Unset: as the server says, at most 200")
+    max_nodes_per_translate: int | None = pydantic.Field(None, ge=1, description="Browse paths a call; as the others")
+    max_items_per_call: int | None = pydantic.Field(None, ge=1, description="Monitored items a call; as the others")
+    max_items_per_subscription: int | None = pydantic.Field(
+        None, ge=1, description="More go to a further subscription; unset: as the server says"
+    )
+
+    def chosen_limits(self) -> dict[str, int | None]:
+        """What was chosen in the place of the server's own limits, by name of the service."""
+        return {
+            "read": self.max_nodes_per_read,
+            "write": self.max_nodes_per_write,
+            "monitor": self.max_items_per_call,
+            "translate": self.max_nodes_per_translate,
+            "browse": self.max_nodes_per_browse,
+            "subscription": self.max_items_per_subscription,
+        }
 
     def check_period(self, tags: Sequence[Tag]) -> float:
         """Seconds between reads that confirm all values."""
@@ -72,7 +73,10 @@ def check(config: Config, tags: Sequence[Tag]) -> list[tuple[int, str]]:
 
 def _problem(tag: Tag) -> str:
     try:
-        parse(tag.address)
+        address_of(tag.address)
+        wish_of(tag)
     except ValueError as error:
         return str(error)
+    if not KNOWN_TYPES.match(tag.type):
+        return f"type {tag.type} is of Modbus, expected bool, a number such as float64, string, or an array of numbers"
     return "" if tag.scan_s > 0 else f"scan {tag.scan_s:g} s is not a period, expected more than 0"

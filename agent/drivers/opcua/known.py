@@ -6,70 +6,99 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core import quality
-from agent.drivers.opcua.values import Raw
+from agent.core.nouns import F8
+from agent.drivers.opcua.items import Rows
+from agent.drivers.opcua.values import Beside, Raw
 
-Rows = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
+# Info bits (overflow, limits) come with a notification and not with a read: they are no difference between the two.
+CODE = np.uint32(0xFFFF_0000)
 
 
 class Columns:
-    """One value of each of n tags: value f8[n], status u4[n], source_ns i8[n], texts by row."""
+    """One value of each of n tags: value f8[n], status u4[n], source_ns, server_ns i8[n], texts and arrays by row."""
 
     def __init__(self, n: int) -> None:
         """Nothing is known yet."""
         self.value = np.full(n, np.nan)
         self.status = np.full(n, quality.BAD_WAITING_FOR_INITIAL_DATA, np.uint32)
         self.source_ns = np.zeros(n, np.int64)
-        self.texts: dict[int, str] = {}
+        self.server_ns = np.zeros(n, np.int64)
+        self._has = np.zeros(n, np.bool_)
+        self._beside: dict[int, Beside] = {}
 
-    def differs(self, rows: Rows, raw: Raw) -> Mask:
-        """Where value, text or status of k rows is another: bool[k]. The source's stamp does not count."""
-        texts, mine = dict(raw.texts), self.value[rows]
-        same = (raw.value == mine) | (np.isnan(raw.value) & np.isnan(mine))
-        words = np.array([texts.get(i) != self.texts.get(int(row)) for i, row in enumerate(rows)], np.bool_)
-        return np.asarray(~same | (raw.status != self.status[rows]) | words, np.bool_)
+    def differs(self, rows: Rows, raw: Raw, within: F8) -> Mask:
+        """Where value (by more than `within` f8[k]), what is beside it, or the code of the status of k rows is another.
+
+        Stamps and info bits do not count.
+        """
+        mine = self.value[rows]
+        with np.errstate(invalid="ignore"):
+            same = (raw.value == mine) | (np.abs(raw.value - mine) <= within) | (np.isnan(raw.value) & np.isnan(mine))
+        other = ~same | ((raw.status ^ self.status[rows]) & CODE != 0)
+        if raw.beside or self._has[rows].any():
+            theirs = dict(raw.beside)
+            for i in np.union1d(np.flatnonzero(self._has[rows]), np.array(list(theirs), np.intp)):
+                other[i] |= not _equal(theirs.get(int(i)), self._beside.get(int(rows[i])))
+        return np.asarray(other, np.bool_)
 
     def take(self, rows: Rows, raw: Raw) -> None:
         """Take in k rows; of one that comes twice the last counts."""
-        self.value[rows], self.status[rows], self.source_ns[rows] = raw.value, raw.status, raw.source_ns
-        texts = dict(raw.texts)
-        for i, row in enumerate(rows):
-            if i in texts:
-                self.texts[int(row)] = texts[i]
-            else:
-                self.texts.pop(int(row), None)
+        self.value[rows], self.status[rows] = raw.value, raw.status
+        self.source_ns[rows], self.server_ns[rows] = raw.source_ns, raw.server_ns
+        for row in rows[self._has[rows]]:
+            self._beside.pop(int(row), None)
+        self._has[rows] = False
+        last = {int(row): i for i, row in enumerate(rows)} if raw.beside else {}
+        for i, content in raw.beside:
+            row = int(rows[i])
+            if last[row] == i:
+                self._has[row], self._beside[row] = True, content
 
     def of(self, rows: Rows) -> Raw:
         """What is known of some rows."""
-        texts = tuple((i, self.texts[int(row)]) for i, row in enumerate(rows) if int(row) in self.texts)
-        return Raw(self.value[rows], self.status[rows], self.source_ns[rows], texts)
+        beside = tuple((int(i), self._beside[int(rows[i])]) for i in np.flatnonzero(self._has[rows]))
+        return Raw(self.value[rows], self.status[rows], self.source_ns[rows], self.server_ns[rows], beside)
+
+
+def _equal(one: Beside | None, other: Beside | None) -> bool:
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return bool(np.array_equal(one, other, equal_nan=True))
+    return type(one) is type(other) and bool(one == other)
 
 
 class Known:
-    """What is known of n tags."""
+    """What is known of n tags. `deadband` f8[n] in the raw unit: a change up to it is none."""
 
-    def __init__(self, n: int) -> None:
-        """Nothing is known yet."""
+    def __init__(self, deadband: F8, unheard: F8 | None = None) -> None:
+        """Nothing is known yet. `unheard` f8[n]: differences up to this a subscription need not tell (the deadband)."""
+        n = len(deadband)
         self.newest = Columns(n)
         self.told = Columns(n)
-        self._told_ns = np.zeros(n, np.int64)
+        self._deadband = deadband
+        self._unheard = deadband if unheard is None else unheard
+        self.told_ns = np.zeros(n, np.int64)
         self._unsaid = np.zeros(n, np.int32)
         self._since_ns = np.zeros(n, np.int64)
 
     def notified(self, rows: Rows, raw: Raw, now_ns: int) -> tuple[Rows, Raw]:
         """Take in k notified samples: those to pass on, in order, so that the last of each tag is the newest known.
 
-        Left out is what is known already, stamp and all (a new subscription repeats it). Where a read has gone ahead of
-        the notifications, what it read follows once more after them.
+        Left out is what is known already, stamp and all (a new subscription repeats it), or is within the deadband of
+        it. Where a read has gone ahead of the notifications, what it read follows once more after them.
         """
         self.told.take(rows, raw)
-        self._told_ns[rows], self._unsaid[rows] = now_ns, 0
-        new = self.newest.differs(rows, raw) | (raw.source_ns != self.newest.source_ns[rows])
-        rows, raw = rows[new], picked(raw, new)
-        last = np.zeros(len(self.told.value), np.int64)
+        self.told_ns[rows], self._unsaid[rows] = now_ns, 0
+        deadband = self._deadband[rows]
+        stamped = (deadband == 0) & (raw.source_ns != self.newest.source_ns[rows])
+        new = self.newest.differs(rows, raw, deadband) | stamped
+        if not new.all():
+            rows, raw = rows[new], picked(raw, new)
+        last = np.zeros(len(self.told_ns), np.int64)
         np.maximum.at(last, rows, raw.source_ns)
         ahead: Rows = np.flatnonzero((last > 0) & (self.newest.source_ns > last))
-        rows, raw = np.concatenate([rows, ahead]), joined(raw, self.newest.of(ahead))
+        if len(ahead):
+            rows, raw = np.concatenate([rows, ahead]), joined(raw, self.newest.of(ahead))
         self.newest.take(rows, raw)
         return rows, raw
 
@@ -78,19 +107,26 @@ class Known:
 
         A row that was notified since then is left out: the read may be the older one. Where the read says another thing
         than the subscription told last, that stays unsaid until the subscription speaks of the row or the read agrees.
+        A value within the deadband of the newest confirms that one.
         """
-        current = self._told_ns[rows] < asked_ns
-        odd = self.told.differs(rows, raw) & subscribed[rows]
+        current = self.told_ns[rows] < asked_ns
+        odd = self.told.differs(rows, raw, self._unheard[rows]) & subscribed[rows]
         begins = odd & (self._unsaid[rows] == 0)
         self._since_ns[rows[begins]] = asked_ns
         self._unsaid[rows] = np.where(odd & current, self._unsaid[rows] + 1, 0)
         rows, raw = rows[current], picked(raw, current)
+        small = (self._deadband[rows] > 0) & ~self.newest.differs(rows, raw, self._deadband[rows])
+        raw.value[small] = self.newest.value[rows[small]]
         self.newest.take(rows, raw)
         return rows, raw
 
+    def unsaid(self, now_ns: int, patience_ns: int) -> Rows:
+        """Tags of which two reads or more knew something that their subscription has not told for longer than this."""
+        return np.flatnonzero((self._unsaid >= 2) & (now_ns - self._since_ns > patience_ns))
+
     def silent(self, now_ns: int, patience_ns: int) -> bool:
-        """Whether two reads or more knew something that the subscription has not told for longer than `patience_ns`."""
-        return bool(((self._unsaid >= 2) & (now_ns - self._since_ns > patience_ns)).any())
+        """Whether there are any such tags."""
+        return len(self.unsaid(now_ns, patience_ns)) > 0
 
     def subscribed_anew(self) -> None:
         """A new subscription begins: nothing is held against it."""
@@ -98,11 +134,12 @@ class Known:
 
 
 def picked(raw: Raw, mask: Mask) -> Raw:
-    """The rows of some columns where the mask (bool[k]) holds, texts renumbered."""
-    kept = np.flatnonzero(mask)
-    texts = dict(raw.texts)
-    words = tuple((i, texts[int(old)]) for i, old in enumerate(kept) if int(old) in texts)
-    return Raw(raw.value[kept], raw.status[kept], raw.source_ns[kept], words)
+    """The rows of some columns where the mask (bool[k]) holds, what is beside them renumbered."""
+    beside = raw.beside
+    if beside:
+        new = np.cumsum(mask) - 1
+        beside = tuple((int(new[old]), content) for old, content in beside if mask[old])
+    return Raw(raw.value[mask], raw.status[mask], raw.source_ns[mask], raw.server_ns[mask], beside)
 
 
 def joined(first: Raw, second: Raw) -> Raw:
@@ -112,5 +149,6 @@ def joined(first: Raw, second: Raw) -> Raw:
         np.concatenate([first.value, second.value]),
         np.concatenate([first.status, second.status]),
         np.concatenate([first.source_ns, second.source_ns]),
-        first.texts + tuple((k + row, text) for row, text in second.texts),
+        np.concatenate([first.server_ns, second.server_ns]),
+        first.beside + tuple((k + row, content) for row, content in second.beside),
     )

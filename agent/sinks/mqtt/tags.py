@@ -19,6 +19,8 @@ MEAN_DIGITS, STD_DIGITS, SHARE_DIGITS = 10, 6, 4
 # The text of one tag: each second piece is left open, for its name and its figures.
 ROW = (",", "", ':{"min":', "", ',"mean":', "", ',"max":', "", ',"last":', "", ',"std":', "", ',"good":', "", "}")
 
+LAST = 9  # the place of its newest value in it, which of an array is all of its numbers
+
 # Powers of ten that a float64 holds exactly.
 POWERS = np.array([float(f"1e{k}") for k in range(23)])
 
@@ -41,6 +43,8 @@ def tags(summary: Summary) -> str:
         if content not in known:
             known[content] = numbers(column)
         pieces[1 + 2 * place :: len(ROW)] = known[content]
+    for row, array in summary.arrays.items():
+        pieces[row * len(ROW) + LAST] = f"[{','.join(numbers(array))}]"
     return f"{{{''.join(pieces[1:])}}}"
 
 

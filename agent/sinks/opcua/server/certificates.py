@@ -7,92 +7,42 @@ rejected/  what came and was refused: move it to trusted/ to let it in; the serv
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import logging
-import os
-import re
 import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from agent.runtime import clock
+from agent.runtime.pki import making
+from agent.runtime.pki.certificates import der, file_name, first, load, uris
 
 log = logging.getLogger(__name__)
 
-YEARS = 10
-KEY_BITS = 2048  # what all three policies allow
 REJECTED_LIMIT = 50  # files: a stranger must not fill the disk
 
 
 def own(directory: Path, uri: str, endpoint: str) -> tuple[Path, Path]:
-    """(certificate, key) of this server, made if missing or made for another URI."""
+    """(certificate, key) of this server, made if missing or made for another URI. OSError."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o750)
     certificate, key = directory / "own.der", directory / "own.pem"
-    if not (certificate.exists() and key.exists() and uri in _uris(_load(certificate.read_bytes()))):
-        _make(certificate, key, uri, endpoint)
+    subject = making.Subject(f"edgetwin {uri.rsplit(':', 1)[-1]}", uri, _hosts(endpoint))
+    try:
+        found, fresh = making.own(certificate, key, subject)
+    except ValueError as error:
+        raise OSError(str(error)) from error
+    if uri not in uris(found.certificate):
+        certificate.unlink()  # of another gateway: its URI does not rule here
+        _, fresh = making.own(certificate, key, subject)
+    if fresh:
         log.warning("opcua: made a certificate for %s in %s: clients have to trust it", uri, certificate)
     return certificate, key
 
 
-def _make(certificate: Path, key: Path, uri: str, endpoint: str) -> None:
-    certificate.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    private = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"edgetwin {uri.rsplit(':', 1)[-1]}"[:64])])
-    start = datetime.datetime.fromtimestamp(clock.wall_ns() / 1e9, datetime.UTC) - datetime.timedelta(days=1)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(private.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + datetime.timedelta(days=365 * YEARS))
-    )
-    for extension, critical in _extensions(private.public_key(), uri, endpoint):
-        builder = builder.add_extension(extension, critical)
-    signed = builder.sign(private, hashes.SHA256())
-    encoded = private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    _write_private(key, encoded)
-    certificate.write_bytes(signed.public_bytes(serialization.Encoding.DER))
-
-
-def _extensions(key: rsa.RSAPublicKey, uri: str, endpoint: str) -> list[tuple[x509.ExtensionType, bool]]:
-    """What OPC 10000-6 §6.2.2 asks of an application instance certificate."""
-    usage = x509.KeyUsage(True, True, True, True, False, False, False, False, False)
-    return [
-        (x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri), *_host_names(endpoint)]), False),
-        (x509.BasicConstraints(ca=False, path_length=None), True),
-        (usage, True),
-        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), False),
-        (x509.SubjectKeyIdentifier.from_public_key(key), False),
-        (x509.AuthorityKeyIdentifier.from_issuer_public_key(key), False),
-    ]
-
-
-def _host_names(endpoint: str) -> list[x509.GeneralName]:
-    hosts = dict.fromkeys([urlsplit(endpoint).hostname or "localhost", socket.gethostname(), "localhost"])
-    names: list[x509.GeneralName] = []
-    for host in hosts:
-        try:
-            names.append(x509.IPAddress(ipaddress.ip_address(host)))
-        except ValueError:
-            names.append(x509.DNSName(host))
-    return names
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+def _hosts(endpoint: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([urlsplit(endpoint).hostname or "localhost", socket.gethostname(), "localhost"]))
 
 
 class Untrusted(Exception):  # noqa: N818  (it is an answer to a client, not a fault of ours)
@@ -121,7 +71,7 @@ class TrustList:
         With `application_uri` also that the certificate belongs to the application that shows it.
         """
         leaf = _leaf(certificate)
-        now = datetime.datetime.fromtimestamp(clock.wall_ns() / 1e9, datetime.UTC)
+        now = making.wall()
         if not leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
             raise Untrusted(
                 "BadCertificateTimeInvalid", f"valid from {leaf.not_valid_before_utc} to {leaf.not_valid_after_utc}"
@@ -130,14 +80,14 @@ class TrustList:
             raise Untrusted("BadCertificatePolicyCheckFailed", "expected an RSA key of 2048 bits or more")
         if not any(_vouches(trusted, leaf) for trusted in self._trusted()):
             self._refuse_or_remember(leaf)
-        if application_uri is not None and application_uri not in _uris(leaf):
-            raise Untrusted("BadCertificateUriInvalid", f"the certificate is for {_uris(leaf)}, not {application_uri}")
+        if application_uri is not None and application_uri not in uris(leaf):
+            raise Untrusted("BadCertificateUriInvalid", f"the certificate is for {uris(leaf)}, not {application_uri}")
 
     def _trusted(self) -> list[x509.Certificate]:
         found = []
         for path in sorted(self.trusted.glob("*")):
             try:
-                found.append(_load(path.read_bytes()))
+                found.append(load(path.read_bytes()))
             except (OSError, ValueError) as error:
                 log.warning("opcua: passed over in the list of the trusted: %s: %s", path, error)
         return found
@@ -156,25 +106,9 @@ class TrustList:
 
 def _keep(path: Path, certificate: x509.Certificate) -> None:
     try:
-        path.write_bytes(certificate.public_bytes(serialization.Encoding.DER))
+        path.write_bytes(der(certificate))
     except OSError as error:
         log.error("opcua: a certificate cannot be kept: %s", error)
-
-
-def file_name(certificate: x509.Certificate) -> str:
-    """The common name and the SHA-1 thumbprint, as other servers name these files."""
-    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    common = re.sub(r"[^A-Za-z0-9_.-]+", "_", str(names[0].value))[:64] if names else "unnamed"
-    return f"{common}-{certificate.fingerprint(hashes.SHA1()).hex()}.der"
-
-
-def first(chain: bytes | None) -> bytes:
-    """The first certificate of a chain: DER is a SEQUENCE with its length at its head. Empty for none."""
-    if not chain or len(chain) < 2:
-        return b""
-    octets = chain[1] & 0x7F if chain[1] & 0x80 else 0
-    length = int.from_bytes(chain[2 : 2 + octets], "big") if octets else chain[1]
-    return chain[: 2 + octets + length]
 
 
 def _leaf(chain: bytes) -> x509.Certificate:
@@ -182,11 +116,6 @@ def _leaf(chain: bytes) -> x509.Certificate:
         return x509.load_der_x509_certificate(first(chain))
     except ValueError as error:
         raise Untrusted("BadCertificateInvalid", f"not a certificate: {error}") from error
-
-
-def _load(content: bytes) -> x509.Certificate:
-    pem = content.lstrip().startswith(b"-----BEGIN")
-    return x509.load_pem_x509_certificate(content) if pem else x509.load_der_x509_certificate(content)
 
 
 def _vouches(trusted: x509.Certificate, leaf: x509.Certificate) -> bool:
@@ -200,11 +129,3 @@ def _vouches(trusted: x509.Certificate, leaf: x509.Certificate) -> bool:
     except (x509.ExtensionNotFound, InvalidSignature, ValueError, TypeError):
         return False
     return True
-
-
-def _uris(certificate: x509.Certificate) -> list[str]:
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        return []
-    return names.get_values_for_type(x509.UniformResourceIdentifier)

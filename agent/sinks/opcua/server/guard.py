@@ -23,7 +23,8 @@ from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import struct_from_binary, uatcp_to_binary
 from cryptography.exceptions import InvalidSignature
 
-from agent.sinks.opcua.server.certificates import TrustList, Untrusted, first
+from agent.runtime.pki.certificates import first
+from agent.sinks.opcua.server.certificates import TrustList, Untrusted
 from agent.sinks.opcua.server.sessions import Internal, Session
 
 log = logging.getLogger(__name__)
