@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from agent.core import quality
-from agent.core.nouns import F8, I8, U4, Batch, Frame, Mask, Names, Tick
+from agent.core.nouns import F8, I4, I8, U4, Batch, Frame, Mask, Names, Tick
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,18 +112,28 @@ def frame(latest: Latest, seen: Seen, tick: Tick, names: Names, before_ns: int) 
     )
 
 
-def statistics(batches: tuple[Batch, ...], n: int) -> tuple[F8, F8, F8, np.ndarray[tuple[int], np.dtype[np.int32]]]:
+def statistics(batches: tuple[Batch, ...], n: int) -> tuple[F8, F8, F8, I4]:
     """mean, min, max f8[n] (NaN without samples) and count i4[n] of the samples that are not Bad and finite."""
+    tag, value = _usable(batches)
+    count = np.bincount(tag, minlength=n).astype(np.int32)
+    total = np.bincount(tag, value, n)
     low, high = np.full(n, np.inf), np.full(n, -np.inf)
-    total, count = np.zeros(n), np.zeros(n, np.int32)
-    for batch in batches:
-        use = ~quality.bad_mask(batch.status) & np.isfinite(batch.value)
-        tag, value = batch.tag[use], batch.value[use]
-        np.add.at(total, tag, value)
-        np.add.at(count, tag, 1)
+    if count.max(initial=0) <= 1:
+        low[tag] = high[tag] = value
+    else:
         np.minimum.at(low, tag, value)
         np.maximum.at(high, tag, value)
     none = count == 0
     low[none] = high[none] = np.nan
     mean = np.divide(total, count, out=np.full(n, np.nan), where=~none)
     return mean, low, high, count
+
+
+def _usable(batches: tuple[Batch, ...]) -> tuple[I4, F8]:
+    """Row and value of each sample that is not Bad and finite, in order of arrival."""
+    tags, values = [np.zeros(0, np.int32)], [np.zeros(0)]
+    for batch in batches:
+        use = ~quality.bad_mask(batch.status) & np.isfinite(batch.value)
+        tags.append(batch.tag[use])
+        values.append(batch.value[use])
+    return np.concatenate(tags), np.concatenate(values)

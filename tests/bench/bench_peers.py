@@ -26,7 +26,7 @@ import peer_thingsboard
 import pytest
 from peer_broker import AbsentError, broker
 from peer_machines import FLOATS, machines
-from peer_processes import MIB, running, until, used
+from peer_processes import MIB, running, until, used, yardstick
 from peers import free_port
 
 CACHE = Path(os.environ.get("EDGETWIN_BENCH_CACHE", Path.home() / ".cache" / "edgetwin-bench"))
@@ -35,9 +35,11 @@ SETTLE_S, ARRIVE_S = 6.0, 90.0
 
 @dataclass(frozen=True)
 class Window:
-    """What one subject did in one window. CPU in percent of one core; memory at its end; rates a second."""
+    """What one subject did in one window. CPU in percent of one core, and of the yardstick; memory in MiB at its end;
+    rates a second."""
 
     cpu: float
+    work: float
     rss: float
     pss: float
     requests: float
@@ -97,12 +99,13 @@ class Bench:
     def _window(self, subject, process, counts):
         counts.take()
         before, asked, began = used(process.pid), subject.machines.requests(), time.monotonic()
-        time.sleep(self.seconds)
+        unit_ms = yardstick(self.seconds)
         after, passed = used(process.pid), time.monotonic() - began
         requests = (subject.machines.requests() - asked) % 65536
         messages, size, values, new = counts.take()
         rates = [n / passed for n in (requests, messages, size / 1024, values, new)]
-        return Window(100 * (after.cpu_s - before.cpu_s) / passed, after.rss / MIB, after.pss / MIB, *rates)
+        cpu = 100 * (after.cpu_s - before.cpu_s) / passed
+        return Window(cpu, cpu / unit_ms, after.rss / MIB, after.pss / MIB, *rates)
 
 
 def edgetwin(bench, name, them, words=0, floats=0, raw=True):
@@ -130,12 +133,12 @@ def tb_and_bare(bench, stack, only):
                 1000,
             )
             subjects.append(peer)
-            goals += [Goal(mine, peer, "cpu", 1 / 20), Goal(mine, peer, "pss", None)]
+            goals += [Goal(mine, peer, "work", 1 / 20), Goal(mine, peer, "pss", None)]
     if "bare" in only:
         loop = [sys.executable, Path(__file__).with_name("peer_bare.py"), them[0].port, FLOATS, 2000]
         peer = Subject("bare pymodbus loop", them, lambda folder: (loop, {}))
         subjects.append(peer)
-        goals.append(Goal(mine, peer, "cpu", None))
+        goals.append(Goal(mine, peer, "work", None))
     return subjects, goals
 
 
@@ -158,7 +161,7 @@ def nodered(bench, stack):
         peer_nodered.values,
         10_000,
     )
-    goals = [Goal(m, peer, figure, 0.5) for m in mine for figure in ("cpu", "pss")]
+    goals = [Goal(m, peer, figure, 0.5) for m in mine for figure in ("work", "pss")]
     return [*mine, peer], goals
 
 
@@ -177,12 +180,18 @@ def spread(values, digits=1):
 
 
 def table(subjects):
-    print(f"\n{'':40}{'CPU % of a core':>20}{'RSS MiB':>9}{'PSS MiB':>9}{'req/s':>8}{'msg/s':>7}{'KiB/s':>7}", end="")
+    print(
+        f"\n{'':40}{'CPU % of a core':>20}{'CPU/yard':>10}{'RSS MiB':>9}{'PSS MiB':>9}{'req/s':>8}{'msg/s':>7}{'KiB/s':>7}",
+        end="",
+    )
     print(f"{'values/s':>10}{'new/s':>8}")
     for subject in subjects:
         w = subject.windows
         middle = {f: statistics.median(getattr(one, f) for one in w) for f in vars(w[0])}
-        print(f"{subject.name:40}{spread([one.cpu for one in w]):>20}{middle['rss']:9.0f}{middle['pss']:9.0f}", end="")
+        print(
+            f"{subject.name:40}{spread([one.cpu for one in w]):>20}{middle['work']:10.2f}{middle['rss']:9.0f}{middle['pss']:9.0f}",
+            end="",
+        )
         print(f"{middle['requests']:8.0f}{middle['messages']:7.0f}{middle['kib']:7.0f}{middle['values']:10.0f}", end="")
         print(f"{middle['new']:8.0f}")
 
@@ -191,7 +200,7 @@ def verdicts(goals):
     print("\nratio of each window, median (least to most)")
     for goal in goals:
         ratios = goal.ratios()
-        figure = "CPU" if goal.figure == "cpu" else "memory (PSS)"
+        figure = "CPU" if goal.figure == "work" else "memory (PSS)"
         said = ""
         if goal.limit is not None:
             met = statistics.median(ratios) <= goal.limit

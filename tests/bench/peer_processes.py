@@ -1,13 +1,20 @@
 """The processes of a benchmark: started, waited for, measured from procfs, stopped by their pid."""
 
+import json
+import statistics
 import subprocess
 import time
+import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
 
 MIB = 2**20
+
+# Work of the yardstick: something of what all the subjects do.
+TREE = [{"a": n, "b": n / 7} for n in range(2000)]
+PAUSE_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -63,3 +70,20 @@ def until(what, seconds, why, process=None):
         if time.monotonic() > end:
             raise RuntimeError(f"{why}: not within {seconds} s")
         time.sleep(0.1)
+
+
+def yardstick(seconds):
+    """Let so many seconds pass; the CPU-milliseconds that a fixed piece of work took meanwhile, on average.
+
+    A shared machine gives a CPU-second more or less work from one minute to the next: caches, clock and the host's
+    other guests. What two windows cost is compared in this unit.
+    """
+    end, found = time.monotonic() + seconds, []
+    while time.monotonic() < end:
+        began = time.thread_time()
+        text = json.dumps(TREE)
+        json.loads(text)
+        zlib.compress(text[:20_000].encode(), 6)
+        found.append(1e3 * (time.thread_time() - began))
+        time.sleep(PAUSE_S)
+    return statistics.fmean(found)

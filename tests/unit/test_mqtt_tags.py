@@ -1,6 +1,7 @@
 """Tags of a summary by columns: the same JSON as of a tree of them, number by number."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,3 +49,11 @@ def test_every_tag_has_its_own_figures():
         names[1]: {"min": None, "mean": None, "max": None, "last": None, "std": None, "good": 0.0},
     }
     assert tags(summary((), [], [], [], [], [], [])) == "{}"
+
+
+def test_the_newest_of_an_array_is_all_of_its_numbers():
+    figures = [np.nan, 1.0]
+    two = replace(summary(("a/x", "a/y"), *[figures] * 6), arrays={0: np.array([1.0, np.nan])})
+    said = json.loads(tags(two))
+    assert said["a/x"] == {"min": None, "mean": None, "max": None, "last": [1.0, None], "std": None, "good": None}
+    assert said["a/y"]["last"] == 1.0

@@ -16,8 +16,12 @@ from agent.core.nouns import F8, Summary
 
 MEAN_DIGITS, STD_DIGITS, SHARE_DIGITS = 10, 6, 4
 
+# The text of one tag: each second piece is left open, for its name and its figures.
+ROW = (",", "", ':{"min":', "", ',"mean":', "", ',"max":', "", ',"last":', "", ',"std":', "", ',"good":', "", "}")
+
+LAST = 9  # the place of its newest value in it, which of an array is all of its numbers
+
 # Powers of ten that a float64 holds exactly.
-LAST = 3  # among the figures
 POWERS = np.array([float(f"1e{k}") for k in range(23)])
 
 
@@ -32,20 +36,22 @@ def tags(summary: Summary) -> str:
         rounded(summary.good, SHARE_DIGITS),
     )
     known: dict[bytes, list[str]] = {}  # one sample in a window gives four columns of the same numbers
-    columns = [known.get(c.tobytes()) or known.setdefault(c.tobytes(), numbers(c)) for c in figures]
-    if summary.arrays:
-        columns[LAST] = list(columns[LAST])
-        for row, array in summary.arrays.items():
-            columns[LAST][row] = f"[{','.join(numbers(array))}]"
-    rows = [
-        f'{name}:{{"min":{low},"mean":{mean},"max":{high},"last":{last},"std":{std},"good":{good}}}'
-        for name, low, mean, high, last, std, good in zip(map(quoted, summary.names), *columns, strict=True)
-    ]
-    return f"{{{','.join(rows)}}}"
+    pieces = list(ROW) * len(summary.names)
+    pieces[1 :: len(ROW)] = map(quoted, summary.names)
+    for place, column in enumerate(figures, 1):
+        content = column.tobytes()
+        if content not in known:
+            known[content] = numbers(column)
+        pieces[1 + 2 * place :: len(ROW)] = known[content]
+    for row, array in summary.arrays.items():
+        pieces[row * len(ROW) + LAST] = f"[{','.join(numbers(array))}]"
+    return f"{{{''.join(pieces[1:])}}}"
 
 
 def numbers(column: F8) -> list[str]:
     """Each number of a column f8[n] in JSON, exactly."""
+    if len(column) and (column == column[0]).all() and np.isfinite(column[0]):
+        return [repr(float(column[0]))] * len(column)
     said = list(map(float.__repr__, column.tolist()))
     for row in np.flatnonzero(~np.isfinite(column)).tolist():
         said[row] = "null"
