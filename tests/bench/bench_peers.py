@@ -179,21 +179,18 @@ def spread(values, digits=1):
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
+WIDTHS = (20, 10, 9, 9, 8, 7, 7, 10, 8)
+
+
 def table(subjects):
-    print(
-        f"\n{'':40}{'CPU % of a core':>20}{'CPU/yard':>10}{'RSS MiB':>9}{'PSS MiB':>9}{'req/s':>8}{'msg/s':>7}{'KiB/s':>7}",
-        end="",
-    )
-    print(f"{'values/s':>10}{'new/s':>8}")
+    heads = ["CPU % of a core", "CPU/yard", "RSS MiB", "PSS MiB", "req/s", "msg/s", "KiB/s", "values/s", "new/s"]
+    print("\n" + " " * 40 + "".join(f"{head:>{width}}" for head, width in zip(heads, WIDTHS, strict=True)))
     for subject in subjects:
         w = subject.windows
         middle = {f: statistics.median(getattr(one, f) for one in w) for f in vars(w[0])}
-        print(
-            f"{subject.name:40}{spread([one.cpu for one in w]):>20}{middle['work']:10.2f}{middle['rss']:9.0f}{middle['pss']:9.0f}",
-            end="",
-        )
-        print(f"{middle['requests']:8.0f}{middle['messages']:7.0f}{middle['kib']:7.0f}{middle['values']:10.0f}", end="")
-        print(f"{middle['new']:8.0f}")
+        found = [middle[name] for name in ("rss", "pss", "requests", "messages", "kib", "values", "new")]
+        cells = [spread([one.cpu for one in w]), f"{middle['work']:.2f}", *(f"{number:.0f}" for number in found)]
+        print(f"{subject.name:40}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True)))
 
 
 def verdicts(goals):

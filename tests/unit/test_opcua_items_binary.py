@@ -194,7 +194,7 @@ def test_a_publish_response_of_the_library():
         ua.StatusChangeNotification(Status=ua.StatusCode(ua.StatusCodes.BadTimeout)),
     ]
     cursor = Cursor(struct_to_binary(response))
-    assert messages.service_result(cursor) == 0
+    assert messages.service_result(cursor, messages.PUBLISH) == 0
     found = messages.published(cursor)
     assert (found.subscription, found.message.sequence, found.message.keep_alive) == (9, 5, False)
     assert found.message.ended == ua.StatusCodes.BadTimeout
@@ -204,6 +204,11 @@ def test_a_publish_response_of_the_library():
     assert samples.status.tolist() == [0x480, 0x480]
 
 
+def test_a_response_of_another_type_is_no_answer():
+    with pytest.raises(MalformedError, match="i=829, expected i=634"):
+        messages.service_result(Cursor(struct_to_binary(ua.PublishResponse())), messages.READ)
+
+
 @given(st.binary(max_size=60))
 def test_any_bytes_are_decoded_or_refused(data):
     for read in (
@@ -211,7 +216,7 @@ def test_any_bytes_are_decoded_or_refused(data):
         Cursor.datavalue,
         Cursor.nodeid,
         Cursor.diagnostic,
-        messages.service_result,
+        lambda cursor: messages.service_result(cursor, messages.READ),
         messages.published,
         messages.read_results,
         lambda cursor: messages.samples(cursor, handles=True),

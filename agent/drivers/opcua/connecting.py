@@ -26,7 +26,7 @@ from cryptography.exceptions import InvalidSignature
 
 from agent.drivers.opcua import endpoints, identity, refusals, trust
 from agent.drivers.opcua.endpoints import SUITES, policy_name
-from agent.drivers.opcua.errors import decoding
+from agent.drivers.opcua.errors import NO_ANSWER, decoding
 from agent.drivers.opcua.past import Left, Past
 from agent.drivers.opcua.security import DEPRECATED, Security
 from agent.drivers.opcua.wire import Wire
@@ -217,7 +217,7 @@ class Link(Client):  # type: ignore[misc]
                     await self.close_secure_channel()
                 except ua.UaStatusCodeError:
                     left = None
-                except (OSError, ua.UaError):
+                except (OSError, ua.UaError, *NO_ANSWER):
                     pass
             if self.uaclient.protocol is not None:
                 self.disconnect_socket()

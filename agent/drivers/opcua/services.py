@@ -68,12 +68,15 @@ class Session:
         array = found.others.get(0)
         return [str(uri) for uri in array.value] if array is not None and array.type == T.STRING else []
 
-    async def ask(self, request: Any, timeout_s: float | None = None) -> Cursor:
-        """Send a request; its answer after the header. ServiceError where the server refused the whole; OSError."""
+    async def ask(self, request: Any, expected: int, timeout_s: float | None = None) -> Cursor:
+        """Send a request; its answer, of the type `expected`, after the header. OSError; ServiceError: all is refused.
+
+        Without `timeout_s` the time is the connection's; 0: without end.
+        """
         with translated(type(request).__name__.removesuffix("Request")), decoding():
             answer = await self._answer(request, timeout_s)
             cursor = Cursor(answer.read(len(answer)))
-            result = messages.service_result(cursor)
+            result = messages.service_result(cursor, expected)
             if not quality.is_good(result):
                 raise ServiceError(name_of(result), result)
         return cursor
@@ -83,6 +86,8 @@ class Session:
         what = f"{self.config.endpoint} {type(request).__name__.removesuffix('Request')}"
         with self.counted(), translated(what), decoding():
             found = struct_from_binary(response, await self._answer(request))
+            if found.TypeId != response().TypeId:
+                raise NoAnswerError(f"a response of type {found.TypeId}")
             found.ResponseHeader.ServiceResult.check()
         return found
 
@@ -100,7 +105,7 @@ class Session:
             request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
             request.Parameters.NodesToRead = [ua.ReadValueId(NodeId=n, AttributeId=attribute) for n in some]
             with self.counted(), translated(self.config.endpoint):
-                cursor = await self.ask(request)
+                cursor = await self.ask(request, messages.READ)
                 with decoding():
                     found = messages.read_results(cursor)
                 if len(found.status) != len(some):

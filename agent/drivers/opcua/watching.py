@@ -42,7 +42,8 @@ log = logging.getLogger(__name__)
 OVERFLOW = np.uint32(0x480)
 # Looking again for nodes that were not there may take so long, though the check period be shorter.
 LOOK_S = 1.0
-OLD_NS = 1_000_000_000
+# A stamp older than this says when the value last changed, or nothing at all: that it holds is known since we heard.
+OLD_NS = 10_000_000_000
 
 
 async def run(
@@ -250,10 +251,7 @@ class Watch:
         raw = raw_of(samples, mine[place], rows, self._want, self._types.known, self._trouble)
         rows, raw = self._known.notified(rows, raw, notified.received_ns)
         if len(rows):
-            t_ns = self._mapped(raw, notified.received_ns)
-            self._hand(rows, raw, t_ns)
-            if (notified.received_ns - t_ns > OLD_NS).any():
-                self._vouch()  # it changed long ago, but it is known to hold now
+            self._hand(rows, raw, self._mapped(raw, notified.received_ns))
 
     def _gone(self, items: Rows, status: np.ndarray[tuple[int], np.dtype[np.uint32]]) -> None:
         """A node that vanished is looked for again, even if nothing but its subscription says so."""
@@ -270,7 +268,7 @@ class Watch:
         if bare.any():
             self._server_map, by_server = fold(self._server_map, received, np.where(bare, raw.server_ns, 0), bound_ns)
             t_ns = np.where(bare, by_server, t_ns)
-        return t_ns
+        return np.where(received - t_ns > max(OLD_NS, 2 * bound_ns), received, t_ns)
 
     def _trouble(self, row: int, text: str) -> None:
         if (row, text) not in self._told and len(self._told) < 1000:
