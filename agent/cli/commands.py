@@ -135,6 +135,23 @@ def trace(
 
 
 @app.command()
+def browse(
+    file: File,
+    source: Annotated[str, typer.Argument(help="The source's id.", show_default=False)],
+    node: Annotated[str, typer.Argument(help="Where to begin, as an address; all if left out.")] = "",
+    depth: Annotated[int, typer.Option(help="So many levels down.")] = 8,
+    most: Annotated[int, typer.Option(help="Stop after so many values.")] = 10_000,
+    csv: Annotated[bool, typer.Option("--csv", help="Print rows for a tag list.")] = False,
+    state_dir: StateDir = None,
+    settings: Settings = None,
+) -> None:
+    """List what an OPC UA server offers: address, type, value, unit and access of every variable."""
+    from agent.cli import browsing
+
+    browsing.run(file, source, node, depth, most, csv, state_dir, settings or [])
+
+
+@app.command()
 def watch(file: MaybeFile = None, socket: Socket = None, state_dir: StateDir = None) -> None:
     """Watch the running daemon: measured and expected, residuals, score, case, events, who has received what."""
     from agent.cli.watch import program

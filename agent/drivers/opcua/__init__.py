@@ -17,17 +17,18 @@ A subscription that fell silent is found because the read knows something that w
     subscription.py              monitored items in batches
     watching.py                  the loops: periodic and cyclic reads, notifications, mending
     writing.py  encoding.py      writes with read-back
+    probing.py  browsing.py      for a person at the command line
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from agent.core.nouns import Answer, Batch, Meter, Tag, Write
+from agent.core.nouns import Answer, Batch, Found, Meter, Tag, Write
 from agent.drivers.opcua.config import Config, check
 from agent.runtime import meters as counted
 
-__all__ = ["Config", "advice", "check", "meters", "probe", "run"]
+__all__ = ["Config", "advice", "browse", "check", "meters", "probe", "run"]
 
 METERS = (
     Meter("requests", "1", "Requests sent"),
@@ -82,3 +83,10 @@ async def probe(config: Config) -> str:
     from agent.drivers.opcua import probing
 
     return await probing.probe(config)
+
+
+async def browse(config: Config, start: str = "", depth: int = 8, most: int = 10_000) -> Sequence[Found]:
+    """The variables below a node (unset: the Objects folder without the server's own), `most` at most. OSError."""
+    from agent.drivers.opcua import browsing
+
+    return await browsing.browse(config, start, depth, most)

@@ -33,6 +33,7 @@ LIMITS = {
 # Limits of one call; the last two are of a session, and have none of ours.
 LARGEST = {"read": 1000, "write": 1000, "monitor": 1000, "translate": 500, "browse": 200}
 UNLIMITED = 2**31
+REFERENCES_AT_ONCE = 1000  # of one node; the rest comes over a continuation point
 STATE = ua.NodeId(int(Ids.Server_ServerStatus_State))
 MIN_SAMPLE_RATE = ua.NodeId(int(Ids.Server_ServerCapabilities_MinSupportedSampleRate))
 # BadEncodingLimitsExceeded, BadTooManyOperations, BadRequestTooLarge, BadResponseTooLarge
@@ -128,7 +129,7 @@ class Session:
 
         async def part(some: Sequence[ua.NodeId]) -> list[list[Any]]:
             request = ua.BrowseRequest()
-            request.Parameters.RequestedMaxReferencesPerNode = 0
+            request.Parameters.RequestedMaxReferencesPerNode = REFERENCES_AT_ONCE
             fields = (like.BrowseDirection, like.ReferenceTypeId, True, like.NodeClassMask, like.ResultMask)
             request.Parameters.NodesToBrowse = [ua.BrowseDescription(n, *fields) for n in some]
             answer = await self.call(request, ua.BrowseResponse)
@@ -140,6 +141,7 @@ class Session:
         references = list(found.References or ())
         while found.ContinuationPoint:
             request = ua.BrowseNextRequest()
+            request.Parameters.ReleaseContinuationPoints = False
             request.Parameters.ContinuationPoints = [found.ContinuationPoint]
             answer = await self.call(request, ua.BrowseNextResponse)
             found = answer.Parameters.Results[0]
