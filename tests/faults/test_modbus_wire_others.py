@@ -78,14 +78,14 @@ async def test_answers_that_were_kept_back_are_never_taken_for_others(stalled_s)
             assert values_seen(rig) == TRUE
 
 
-async def test_an_answer_taken_for_the_repeat_leaves_none_for_the_block_that_follows():
-    """The first answer comes while the request is repeated, that of the repeat while another block could be asked."""
+async def test_a_late_answer_is_waited_for_before_the_request_is_repeated():
+    """The first answer comes when the request could be repeated, that of the repeat when another block could be asked."""
     with bus() as line:
         config = rtu(line, timeout_s=0.2)
         async with running(modbus, config, [replace(tag, scan_s=1.5) for tag in TAGS]) as rig:
             await rig.until(lambda: rig.good)
             for _ in range(2):
-                line.next_delays_s = [0.5, 0.24, 0.24]
+                line.next_delays_s = [0.45, 0.24, 0.24]
                 before = len(rig.batches)
                 await rig.until(lambda: not line.next_delays_s and len(rig.batches) > before + 1)  # noqa: B023
             assert values_seen(rig) == TRUE

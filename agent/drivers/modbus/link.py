@@ -29,6 +29,8 @@ __all__ = ["Link", "NoAnswerError", "Refused", "UnreachableError"]
 
 log = logging.getLogger(__name__)
 
+# How many timeouts after its own an answer without a number is still waited for.
+LATE = 2.0
 # What is still to come on a line outlives the driver that asked for it and was started again.
 LINES: dict[tuple[str, float, float], Quiet] = {}
 
@@ -246,7 +248,7 @@ def _quiet(config: Config, timeout_s: float) -> Quiet | None:
     if config.numbered:
         return None
     between_s = silence_s(config.baudrate, config.bits_per_character) if config.transport == "rtu" else 0.0
-    return LINES.setdefault((config.where, between_s, timeout_s), Quiet(between_s, timeout_s))
+    return LINES.setdefault((config.where, between_s, timeout_s), Quiet(between_s, LATE * timeout_s))
 
 
 def _trace(config: Config) -> BusTrace | None:
