@@ -79,7 +79,7 @@ async def test_answers_that_were_kept_back_are_never_taken_for_others(stalled_s)
 
 
 async def test_a_late_answer_is_waited_for_before_the_request_is_repeated():
-    """The first answer comes when the request could be repeated, that of the repeat when another block could be asked."""
+    """The first answer comes when the request could be repeated, that of the repeat while another block is asked."""
     with bus() as line:
         config = rtu(line, timeout_s=0.2)
         async with running(modbus, config, [replace(tag, scan_s=1.5) for tag in TAGS]) as rig:
