@@ -1,6 +1,7 @@
 """Rows 21, 22, 23 of the fault table where the wire is a serial line, or runs inside TLS: never a wrong value."""
 
 import random
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -75,6 +76,20 @@ async def test_answers_that_were_kept_back_are_never_taken_for_others(stalled_s)
                 before = len(rig.batches)
                 await rig.until(lambda: len(rig.batches) > before + 1)  # noqa: B023
             assert values_seen(rig) == TRUE
+
+
+async def test_an_answer_taken_for_the_repeat_leaves_none_for_the_block_that_follows():
+    """The first answer comes while the request is repeated, that of the repeat while another block could be asked."""
+    with bus() as line:
+        config = rtu(line, timeout_s=0.2)
+        async with running(modbus, config, [replace(tag, scan_s=1.5) for tag in TAGS]) as rig:
+            await rig.until(lambda: rig.good)
+            for _ in range(2):
+                line.next_delays_s = [0.5, 0.24, 0.24]
+                before = len(rig.batches)
+                await rig.until(lambda: not line.next_delays_s and len(rig.batches) > before + 1)  # noqa: B023
+            assert values_seen(rig) == TRUE
+            assert rig.meters.read("plc1/timeouts") >= 2
 
 
 async def test_a_device_that_is_now_and_then_late_is_never_read_out_of_step():
