@@ -285,7 +285,8 @@ def test_drivers_tell_their_meters_without_their_protocol_library():
 
     code = (
         "import sys; from agent.drivers import modbus, opcua; "
-        "print([m.name for d in (modbus, opcua) for m in d.meters(None, ())], "
+        "plc = opcua.Config(id='plc', type='opcua', endpoint='opc.tcp://plc.test'); "
+        "print([m.name for d, c in ((modbus, None), (opcua, plc)) for m in d.meters(c, ())], "
         "[n for n in ('pymodbus', 'asyncua') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -212,6 +212,9 @@ def test_trust_none_takes_anybody_and_says_so(pki, caplog):
     assert "trust none" in caplog.text
     with pytest.raises(ConnectionError, match="BadCertificateInvalid"):
         trust.accept(b"", config(pki, trust="none"), EXPECTED)
+    small = certificate(private=key("small", 1024))
+    with pytest.raises(ConnectionError, match="1024 bits"):  # the policy could not be carried out with it
+        trust.accept(der(small), config(pki, trust="none"), EXPECTED)
 
 
 def test_a_pinned_file_or_fingerprint_is_all_the_trust_there_is(pki, tmp_path):
@@ -228,12 +231,12 @@ S = 1_000_000_000
 
 def test_a_full_server_is_waited_for_longer_each_time_until_a_session_times_out():
     past = Past()
-    waits = [past.crowd(60.0, 0) for _ in range(8)]
+    waits = [past.later(60.0, 0) for _ in range(8)]
     assert 2.5 <= waits[0] <= 5.0
     assert all(30.0 <= wait <= 60.0 for wait in waits[4:])
     assert past.wait_s(0) == pytest.approx(max(waits))
     past.welcome()
-    assert 2.5 <= past.crowd(60.0, 10 * S) <= 5.0
+    assert 2.5 <= past.later(60.0, 10 * S) <= 5.0
 
 
 def test_sessions_that_break_again_and_again_are_opened_at_a_slower_pace():

@@ -26,7 +26,7 @@ from cryptography.exceptions import InvalidSignature
 
 from agent.drivers.opcua import endpoints, identity, refusals, trust
 from agent.drivers.opcua.endpoints import SUITES, policy_name
-from agent.drivers.opcua.errors import NO_ANSWER
+from agent.drivers.opcua.errors import NO_ANSWER, decoding
 from agent.drivers.opcua.past import Left, Past
 from agent.drivers.opcua.security import DEPRECATED, Security
 from agent.drivers.opcua.wire import Wire
@@ -40,8 +40,8 @@ NEVER_S = 86_400.0  # the library's own health check: ours reads what we need an
 GOODBYE_S = 1.0
 
 
-class CrowdedError(ConnectionError):
-    """The server has no session or connection for us."""
+class LaterError(ConnectionError):
+    """The server does not want us now, and trying again at once makes it worse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,8 @@ class Link(Client):  # type: ignore[misc]
         stamp = await run_sync(trust.stamp, self.config)
         own = await run_sync(trust.ours, self.config)
         self.application_uri, self._own_name = own.uri, trust.named(own)
-        self._discovered = await self.connect_and_get_server_endpoints()
+        with decoding():
+            self._discovered = await self.connect_and_get_server_endpoints()
         endpoint = endpoints.chosen(self._discovered, self.config)
         name = policy_name(endpoint.SecurityPolicyUri)
         suite = SUITES[name]
@@ -143,7 +144,8 @@ class Link(Client):  # type: ignore[misc]
 
     async def _create(self) -> None:
         """Create the session, and see that what the server says in it is what it said before."""
-        response = await self.create_session()
+        with decoding():
+            response = await self.create_session()
         if self.secured:
             self._compare(response.ServerEndpoints or [])
         policy = self.security_policy
@@ -236,7 +238,7 @@ def _explained(own_name: Callable[[], str]) -> Iterator[None]:
         yield
     except ua.UaStatusCodeError as error:
         status = ua.StatusCode(error.code).name
-        kind = CrowdedError if status in refusals.CROWDED else ConnectionError
+        kind = LaterError if status in refusals.LATER else ConnectionError
         raise kind(refusals.words(status, own_name())) from error
     except InvalidSignature as error:
         text = "the server cannot prove that its certificate is its own (BadApplicationSignatureInvalid)"

@@ -38,7 +38,7 @@ class Past:
     left: Left | None = None
     lost_ns: deque[int] = field(default_factory=lambda: deque(maxlen=BURST))
     not_before_ns: int = 0
-    crowded: int = 0
+    refused: int = 0
 
     def lose(self, left: Left, now_ns: int) -> None:
         """A session ended without the server hearing of it."""
@@ -47,17 +47,17 @@ class Past:
         if len(self.lost_ns) == BURST and now_ns - self.lost_ns[0] < HOUR_NS:
             self._wait(SLOWEST_S, now_ns)
 
-    def crowd(self, session_timeout_s: float, now_ns: int) -> float:
-        """The server has no session for us: seconds to wait, doubled each time, at most until an old one times out."""
-        self.crowded += 1
+    def later(self, session_timeout_s: float, now_ns: int) -> float:
+        """The server does not want us now: seconds to wait, doubled each time, at most until an old one times out."""
+        self.refused += 1
         longest_s = max(FIRST_WAIT_S, session_timeout_s)
-        wait_s = min(longest_s, FIRST_WAIT_S * 2.0 ** min(self.crowded - 1, 16)) * random.uniform(0.5, 1.0)
+        wait_s = min(longest_s, FIRST_WAIT_S * 2.0 ** min(self.refused - 1, 16)) * random.uniform(0.5, 1.0)
         self._wait(wait_s, now_ns)
         return wait_s
 
     def welcome(self) -> None:
         """The server gave us a session."""
-        self.left, self.crowded = None, 0
+        self.left, self.refused = None, 0
 
     def wait_s(self, now_ns: int) -> float:
         """Seconds until the next connection."""

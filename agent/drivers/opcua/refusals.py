@@ -39,8 +39,13 @@ WORDS = {
     "BadLicenseExpired": "the licence of the server has ended",
     "BadLicenseLimitsExceeded": "the licence of the server allows no more",
 }
-# The server has no room for us: knocking again at once makes it worse.
-CROWDED = frozenset({"BadTooManySessions", "BadMaxConnectionsReached", "BadTcpServerTooBusy"})
+# Knocking again at once makes it worse: the server has no room, or counts wrong logins until it locks the user out.
+LATER = frozenset(
+    {
+        *("BadTooManySessions", "BadMaxConnectionsReached", "BadTcpServerTooBusy"),
+        *("BadUserAccessDenied", "BadIdentityTokenInvalid", "BadIdentityTokenRejected", "BadUserSignatureInvalid"),
+    }
+)
 
 
 def words(status: str, own: str = "") -> str:

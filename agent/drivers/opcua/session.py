@@ -20,7 +20,7 @@ from cryptography import x509
 from agent.drivers.opcua import past as pasts
 from agent.drivers.opcua import trust
 from agent.drivers.opcua.config import Config
-from agent.drivers.opcua.connecting import CrowdedError, Link, Secured
+from agent.drivers.opcua.connecting import LaterError, Link, Secured
 from agent.drivers.opcua.errors import decoding, translated
 from agent.drivers.opcua.security import Security
 from agent.drivers.opcua.services import Session
@@ -38,7 +38,7 @@ DAY_NS = 86_400_000_000_000
 async def connected(config: Config) -> AsyncIterator[Session]:
     """A session, closed at the end whatever happens. OSError says why there is none."""
     # asyncua logs each of its failures with a traceback; what matters comes out as our errors.
-    logging.getLogger("asyncua").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)
     past = pasts.of(config.id, config.url)
     await _wait(past, config)
     link, answers = Link(config), True
@@ -50,8 +50,8 @@ async def connected(config: Config) -> AsyncIterator[Session]:
         with translated(config.endpoint), anyio.fail_after(config.connect_timeout_s):
             await session.learn_limits()
         yield session
-    except CrowdedError as error:
-        wait_s = past.crowd(config.session_timeout_s, clock.now_ns())
+    except LaterError as error:
+        wait_s = past.later(config.session_timeout_s, clock.now_ns())
         raise ConnectionError(f"{error}; trying again in {wait_s:.0f} s") from error
     except TimeoutError:
         answers = False
