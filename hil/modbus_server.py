@@ -1,12 +1,12 @@
-"""A Modbus TCP server of one unit whose registers are asked for at each request; can be cut off and brought back."""
+"""A Modbus server of one unit, over TCP or RTU, whose registers are asked for at each request; can be cut off."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from pymodbus import pymodbus_apply_logging_config
+from pymodbus import FramerType, pymodbus_apply_logging_config
 from pymodbus.constants import ExcCodes
-from pymodbus.server import ModbusTcpServer
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 READ_COILS, READ_DISCRETE, READ_INPUTS = 1, 2, 4
@@ -109,15 +109,18 @@ async def _no_such_unit(*_: object) -> ExcCodes | None:
 
 
 class ModbusPlc:
-    """Serves one unit; `stop` drops all clients and refuses new ones, `start` listens again at the same port."""
+    """Serves one unit; `stop` drops all clients and refuses new ones, `start` listens again at the same port.
 
-    def __init__(self, host: str, port: int, tables: Tables, unit_id: int = 1) -> None:
+    `device`: RTU on this serial port (19200 baud, 8N1) in the place of TCP.
+    """
+
+    def __init__(self, host: str, port: int, tables: Tables, unit_id: int = 1, device: str = "") -> None:
         pymodbus_apply_logging_config("CRITICAL")
-        self.host, self.port = host, port
+        self.host, self.port, self._device = host, port, device
         everything = SimData(0, count=65536, values=0, datatype=DataType.REGISTERS)
         # Unit 0 answers for all units that are not there; without it pymodbus raises KeyError.
         self._devices = [Unit(tables).device(unit_id), SimDevice(0, simdata=[everything], action=_no_such_unit)]
-        self._server: ModbusTcpServer | None = None
+        self._server: ModbusTcpServer | ModbusSerialServer | None = None
 
     @property
     def listening(self) -> bool:
@@ -126,13 +129,25 @@ class ModbusPlc:
 
     async def start(self) -> None:
         """Listens; port 0 takes a free one, which `port` shows. OSError if the address cannot be had."""
-        server = ModbusTcpServer(self._devices, address=(self.host, self.port))
+        server = self._made()
         try:
             await server.serve_forever(background=True)
         except RuntimeError as error:
-            raise OSError(f"cannot listen on {self.host}:{self.port}") from error
-        self.port = listening_port(server.transport)
+            raise OSError(f"cannot listen on {self.where}") from error
+        if not self._device:
+            self.port = listening_port(server.transport)
         self._server = server
+
+    @property
+    def where(self) -> str:
+        """The serial port, or host and port."""
+        return self._device or f"{self.host}:{self.port}"
+
+    def _made(self) -> ModbusTcpServer | ModbusSerialServer:
+        if self._device:
+            framer = FramerType.RTU
+            return ModbusSerialServer(self._devices, framer=framer, port=self._device, baudrate=19200, parity="N")
+        return ModbusTcpServer(self._devices, address=(self.host, self.port))
 
     async def stop(self) -> None:
         """Drops all clients and closes the port."""

@@ -106,14 +106,14 @@ async def serve(args: argparse.Namespace) -> None:
 
     link = PlantLink(args.plant, on_image)
     host, port = args.listen
-    plc = ModbusPlc(host, port, PlcModbus(link).tables())
+    plc = ModbusPlc(host, port, PlcModbus(link).tables(), device=args.device)
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(link.run())
             await link.first.wait()
             if not cut.is_set():
                 await plc.start()
-            ready(f"modbus {plc.host}:{plc.port}")
+            ready(f"modbus {plc.where}")
             tasks.create_task(follow_cut(plc, cut, changed))
     finally:
         await plc.stop()
@@ -124,6 +124,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m hil.plc_modbus", description=__doc__)
     parser.add_argument("--plant", type=Path, required=True, metavar="SOCKET", help="the plant's control socket")
     parser.add_argument("--listen", type=host_port, default=("127.0.0.1", 5020), metavar="HOST:PORT")
+    parser.add_argument("--device", default="", help="serve RTU on this serial port instead, 19200 baud 8N1")
     return run(partial(serve, parser.parse_args(argv)))
 
 

@@ -1,6 +1,7 @@
 """A recording as a Modbus PLC: `python -m hil.replay FILE.csv --modbus 127.0.0.1:5020 --speed 20`.
 
-Each numeric column k is a float32 (CDAB) at input registers 2k and 2k + 1 of unit 1.
+Each numeric column k is a float32 (CDAB) at input registers 2k and 2k + 1 of unit 1. With `--trace bus.trace` it is a
+recorded bus instead (hil/trace.py).
 """
 
 import argparse
@@ -11,6 +12,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+from hil import trace
 from hil.csv_table import Table, load
 from hil.modbus_server import ModbusPlc, Tables, Words
 from hil.process import host_port, ready, run
@@ -84,10 +86,10 @@ async def serve(table: Table, args: argparse.Namespace) -> None:
     """Serves the table until cancelled or, with --once, played."""
     replay = Replay(table, args.start_row, args.speed, args.loop)
     host, port = args.modbus
-    plc = ModbusPlc(host, port, Tables(range(2 * len(table.names)), replay.words))
+    plc = ModbusPlc(host, port, Tables(range(2 * len(table.names)), replay.words), device=args.device)
     print_map(table)
     await plc.start()
-    ready(f"replay {args.file.name} {plc.host}:{plc.port} {len(table.rows) - args.start_row} rows")
+    ready(f"replay {args.file.name} {plc.where} {len(table.rows) - args.start_row} rows")
     try:
         await play(replay, args.wait, args.once)
     finally:
@@ -99,6 +101,7 @@ def arguments(argv: list[str] | None = None) -> tuple[Table, argparse.Namespace]
     parser = argparse.ArgumentParser(prog="python -m hil.replay", description=__doc__)
     parser.add_argument("file", type=Path, metavar="FILE.csv")
     parser.add_argument("--modbus", type=host_port, default=("127.0.0.1", 5020), metavar="HOST:PORT")
+    parser.add_argument("--device", default="", help="serve RTU on this serial port instead, 19200 baud 8N1")
     parser.add_argument("--speed", type=float, default=1.0, metavar="N", help="times faster than recorded")
     parser.add_argument("--start-row", type=int, default=0, metavar="N", help="first row served, 0-based")
     parser.add_argument("--wait", action="store_true", help="start at the first read of a client")
@@ -119,6 +122,9 @@ def arguments(argv: list[str] | None = None) -> tuple[Table, argparse.Namespace]
 
 def main(argv: list[str] | None = None) -> int:
     """Entry of the process."""
+    given = sys.argv[1:] if argv is None else argv
+    if any(word.partition("=")[0] == "--trace" for word in given):
+        return trace.main(given)
     table, args = arguments(argv)
     return run(partial(serve, table, args))
 

@@ -3,7 +3,8 @@
 export PATH="$PATH:/usr/sbin"
 # command or file : package : what is skipped without it
 wanted="mosquitto:mosquitto:MQTT mosquitto_sub:mosquitto-clients:MQTT socat:socat:serial-lines gcc:gcc:Modbus-against-libmodbus
-/usr/include/modbus/modbus.h:libmodbus-dev:Modbus-against-libmodbus node:nodejs:OPC-UA-against-node-opcua npm:npm:OPC-UA-against-node-opcua"
+/usr/include/modbus/modbus.h:libmodbus-dev:Modbus-against-libmodbus mbpoll:mbpoll:the-virtual-PLC-against-mbpoll
+node:nodejs:OPC-UA-against-node-opcua npm:npm:OPC-UA-against-node-opcua"
 
 have() { command -v "$1" >/dev/null 2>&1 || [ -e "$1" ]; }
 package_of() { rest=${1#*:}; echo "${rest%%:*}"; }

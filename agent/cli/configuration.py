@@ -1,4 +1,4 @@
-"""`edgetwin check` and `edgetwin config show`; and the plan of a file for the other commands."""
+"""`edgetwin check`, `edgetwin config show` and `options`; and the plan of a file for the other commands."""
 
 from __future__ import annotations
 
@@ -37,12 +37,20 @@ def planned(file: Path, state_dir: Path | None, settings: Mapping[str, str]) -> 
 
 
 def check(file: Path, settings: Sequence[str]) -> None:
-    """Print every problem, or one line that says what the file describes."""
-    made = planned(file, None, chosen(settings))
+    """Print every problem; or what would be better, and one line that says what the file describes."""
+    from agent.config.advice import advice
+    from agent.config.plan import plan
+
+    found = loaded(file, None, chosen(settings))
+    for told in advice(found):
+        typer.echo(str(told), err=True)
+    made = plan(found)
     machines = len(made.assets) - 1
     tags = sum(len(source.tags) for source in made.sources if source.type != "self")
+    derived = sum(len(asset.derived.rows) for asset in made.assets)
     models = sum(len(asset.models) for asset in made.assets)
-    typer.echo(f"{file}: right. {machines} asset(s), {tags} tags, {models} models, {len(made.sinks)} sinks")
+    parts = f"{machines} asset(s), {tags} tags read, {derived} derived, {models} models, {len(made.sinks)} sinks"
+    typer.echo(f"{file}: right. {parts}")
 
 
 def show(file: Path, resolved: bool, settings: Sequence[str]) -> None:
@@ -53,6 +61,28 @@ def show(file: Path, resolved: bool, settings: Sequence[str]) -> None:
     from agent.config.resolved import resolved as lines
 
     typer.echo(lines(loaded(file, None, chosen(settings))))
+
+
+def options(topic: str | None, as_json: bool) -> None:
+    """Print what can be written for a type of source or sink, a part of the file, or the columns of a tag list."""
+    from dataclasses import asdict
+
+    from agent.cli import telling
+    from agent.config import options as known
+    from agent.config.problems import hint
+
+    if topic is None:
+        typer.echo("edgetwin config options TOPIC, one of\n  " + "\n  ".join(known.topics()))
+        return
+    full = known.named(topic)
+    if full is None:
+        fail(f"no options of {topic}{hint(topic, known.topics())}", 2)
+    if as_json:
+        telling.as_json([asdict(option) for option in known.of(full)])
+        return
+    for option in known.of(full):
+        may = {"": "must be written", "-": "may be left out"}.get(option.default, f"default {option.default}")
+        typer.echo(f"{option.name}: {option.values} ({may})\n    {option.text}")
 
 
 def _count(n: int) -> str:

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import anyio
 
-from agent.cli.configuration import planned
+from agent.cli.configuration import loaded
 from agent.cli.telling import fail
 from agent.cli.telling import settings as chosen
+
+log = logging.getLogger(__name__)
 
 
 def run(file: Path, state_dir: Path | None, settings: Sequence[str], level: str) -> None:
@@ -22,8 +24,14 @@ def run(file: Path, state_dir: Path | None, settings: Sequence[str], level: str)
     levels = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
     if level not in levels:
         fail(f"--log {level}: expected one of {', '.join(levels)}", 2)
+    from agent.config.advice import advice
+    from agent.config.plan import plan as made
+
     log_to_stderr(levels[level])
-    plan = planned(file, state_dir, chosen(settings))
+    found = loaded(file, state_dir, chosen(settings))
+    for told in advice(found):
+        log.warning("%s", told)
+    plan = made(found)
     with _alone(plan.state_dir):
         from agent import app
 

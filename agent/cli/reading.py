@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+import numpy as np
 import typer
 
 from agent.cli import feeding
 from agent.cli.configuration import planned
-from agent.cli.telling import as_json, fail
+from agent.cli.telling import as_json, fail, listed
 from agent.cli.telling import settings as chosen
 from agent.core import quality
 from agent.core.nouns import Answer, Batch, Tag, Write
+from agent.engine import derived
 
 if TYPE_CHECKING:
     from agent.config.plan import Plan, SourceUnit
+    from agent.engine.asset import Asset
+
+
+Value = float | str | list[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,7 @@ class Reading:
     """One value as it was read. `by`: daemon or machine."""
 
     id: str
-    value: float | str
+    value: Value
     unit: str
     status: int
     by: str
@@ -47,13 +53,18 @@ def run(
         as_json([{**_fields(r), "status": quality.name(r.status)} for r in readings])
     else:
         for r in readings:
-            value = r.value if isinstance(r.value, str) else f"{r.value:.6g}"
-            typer.echo(f"{r.id:40} {value:>14} {r.unit:8} {quality.name(r.status)} (from the {r.by})")
+            typer.echo(f"{r.id:40} {_shown(r.value):>14} {r.unit:8} {quality.name(r.status)} (from the {r.by})")
     if any(quality.is_bad(r.status) for r in readings):
         raise typer.Exit(1)
 
 
-def _fields(reading: Reading) -> dict[str, float | str]:
+def _shown(value: Value) -> str:
+    if isinstance(value, list):
+        return listed(value)
+    return value if isinstance(value, str) else f"{value:.6g}"
+
+
+def _fields(reading: Reading) -> dict[str, Value]:
     return {"id": reading.id, "value": reading.value, "unit": reading.unit, "by": reading.by}
 
 
@@ -67,26 +78,43 @@ async def _from_daemon(socket: Path, ids: Sequence[str], timeout_s: float) -> li
         asset = id_.partition("/")[0]
         row = [p.id for p in catalogue.of(asset)].index(id_)
         snapshot = snapshots.get(asset)
-        value, status = float("nan"), quality.BAD_WAITING_FOR_INITIAL_DATA
+        value: Value = float("nan")
+        status = quality.BAD_WAITING_FOR_INITIAL_DATA
         if snapshot is not None:
             value, status = float(snapshot.value[row]), int(snapshot.status[row])
-        shown = snapshot.texts.get(row, value) if snapshot else value
-        found.append(Reading(id_, shown, known[id_].unit, status, "daemon"))
+            value = snapshot.arrays[row].tolist() if row in snapshot.arrays else snapshot.texts.get(row, value)
+        found.append(Reading(id_, value, known[id_].unit, status, "daemon"))
     return found
 
 
 async def _from_machine(plan: Plan, ids: Sequence[str], timeout_s: float) -> list[Reading]:
-    """Each source is opened with just the tags asked for."""
+    """Each source is opened with just the tags asked for, and those that the derived ones among them are made of."""
     sources = {tag.id: (source, tag) for source in plan.sources if source.type != "self" for tag in source.tags}
+    computed = {tag: asset for asset in plan.assets for tag in derived.operands(asset)}
     for id_ in ids:
-        if id_ not in sources:
-            fail(_unknown(id_, list(sources)) + " (estimates need a running daemon)")
+        if id_ not in sources and id_ not in computed:
+            fail(_unknown(id_, [*sources, *computed]) + " (estimates need a running daemon)")
+    read = [i for id_ in ids for i in (derived.operands(computed[id_])[id_] if id_ in computed else (id_,))]
     found: dict[str, Reading] = {}
     async with anyio.create_task_group() as group:
-        for source in {id(sources[i][0]): sources[i][0] for i in ids}.values():
-            wanted = [sources[i][1] for i in dict.fromkeys(ids) if sources[i][0] is source]
+        for source in {id(sources[i][0]): sources[i][0] for i in read}.values():
+            wanted = [sources[i][1] for i in dict.fromkeys(read) if sources[i][0] is source]
             group.start_soon(_ask_source, source, wanted, found, timeout_s)
+    for asset in {id(computed[i]): computed[i] for i in ids if i in computed}.values():
+        found |= _computed(asset, found)
     return [found[id_] for id_ in ids]
+
+
+def _computed(asset: Asset, found: Mapping[str, Reading]) -> dict[str, Reading]:
+    """The derived tags of an asset, of what was read of it."""
+    given = [found.get(tag.id) for tag in asset.tags]
+    numbers = [r.value if r and isinstance(r.value, float) else float("nan") for r in given]
+    status = np.array([r.status if r else quality.BAD_WAITING_FOR_INITIAL_DATA for r in given], np.uint32)
+    arrays = {n: np.array(r.value) for n, r in enumerate(given) if r and isinstance(r.value, list)}
+    values, states = derived.once(asset.derived, np.array(numbers), status, arrays)
+    tags = [asset.tags[row] for row in asset.derived.rows.tolist()]
+    columns = zip(tags, values.tolist(), states.tolist(), strict=True)
+    return {tag.id: Reading(tag.id, value, tag.unit, status, "machine") for tag, value, status in columns}
 
 
 async def _ask_source(source: SourceUnit, tags: Sequence[Tag], found: dict[str, Reading], timeout_s: float) -> None:
@@ -96,22 +124,22 @@ async def _ask_source(source: SourceUnit, tags: Sequence[Tag], found: dict[str, 
     done = anyio.Event()
 
     def put(batch: Batch) -> None:
-        texts = dict(batch.texts)
+        beside: dict[int, Value] = {**dict(batch.texts), **{row: array.tolist() for row, array in batch.arrays}}
         for row, index in enumerate(batch.tag.tolist()):
             tag, status = tags[index], int(batch.status[row])
-            value = texts.get(row, float(batch.value[row]))
+            value = beside.get(row, float(batch.value[row]))
             found[tag.id] = Reading(tag.id, value, tag.unit, status, "machine")
         if not any(quality.is_bad(found[tag.id].status) for tag in tags):
             done.set()
 
     with anyio.move_on_after(timeout_s):
         async with anyio.create_task_group() as group:
-            group.start_soon(_trying, source, tags, put)
+            group.start_soon(trying, source, tags, put)
             await done.wait()
             group.cancel_scope.cancel()
 
 
-async def _trying(source: SourceUnit, tags: Sequence[Tag], put: Callable[[Batch], None]) -> None:
+async def trying(source: SourceUnit, tags: Sequence[Tag], put: Callable[[Batch], None]) -> None:
     """The driver again and again, each failure told once."""
     driver, told = importlib.import_module(f"agent.drivers.{source.type}"), set[str]()
     ends, writes = anyio.create_memory_object_stream[tuple[Write, Callable[[Answer], None]]](0)

@@ -78,9 +78,10 @@ def _condition(c: Condition) -> dict[str, Any]:
 
 def _points(catalogue: Catalogue, snapshot: Snapshot, asset: str) -> dict[str, Any]:
     rows = zip(catalogue.of(asset), snapshot.value.tolist(), snapshot.status.tolist(), strict=True)
+    beside: dict[int, Any] = {**snapshot.texts, **{row: array.tolist() for row, array in snapshot.arrays.items()}}
     return {
         point.id.removeprefix(asset + "/"): {
-            "value": snapshot.texts.get(row, value),
+            "value": beside.get(row, value),
             "unit": point.unit,
             "status": quality.name(status),
         }

@@ -44,17 +44,24 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def listed(values: Sequence[float], most: int = 8) -> str:
+    """An array in a line: `[1.5, 2, 3]`, a long one with its first values and how many there are."""
+    some = ", ".join(f"{value:.6g}" for value in values[:most])
+    return f"[{some}, ... {len(values)} values]" if len(values) > most else f"[{some}]"
+
+
 def as_json(tree: Mapping[str, Any] | Sequence[Any]) -> None:
     """Print strict JSON: what is not a finite number is null."""
-    json.dump(_finite(tree), sys.stdout, indent=2, allow_nan=False)
+    json.dump(finite(tree), sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")
 
 
-def _finite(tree: Any) -> Any:
+def finite(tree: Any) -> Any:
+    """A tree for JSON: None in the place of numbers that are not finite."""
     if isinstance(tree, float):
         return tree if abs(tree) < float("inf") else None
     if isinstance(tree, Mapping):
-        return {str(k): _finite(v) for k, v in tree.items()}
+        return {str(k): finite(v) for k, v in tree.items()}
     if isinstance(tree, Sequence) and not isinstance(tree, str):
-        return [_finite(v) for v in tree]
+        return [finite(v) for v in tree]
     return tree

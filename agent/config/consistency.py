@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from agent.config.effective import Effective
 from agent.config.problems import Problem, hint, problem
@@ -11,6 +11,7 @@ from agent.config.tree import At, Tree
 
 # ISA-18.2: what makes an alarm one. A limit without these is an alert.
 ALARM = ("priority", "consequence", "response", "respond_within_s")
+ARRAY = "an array"
 GATEWAY, SELF, FEED, MODE = "gateway", "self", "feed", "state/mode"
 RESERVED = frozenset({GATEWAY, SELF, FEED, "engine", "journal", "machine", "process", "state"})
 
@@ -90,7 +91,7 @@ def row_problems(tags: Tree, rows: Sequence[TagRow]) -> Iterator[Problem]:
 def tag_problems(tree: Tree, asset: Asset, here: Effective, points: Collection[str] | None) -> Iterator[Problem]:
     """Names of tags that the class does not have. `points`: those of its models, None where a model is not known."""
     names = list(here.tag_tree.value)
-    texts = {row.name for row in here.rows if row.type.startswith("string")}
+    odd = {row.name: word for row in here.rows if (word := no_number(row))}
 
     def unknown(name: str, at: At, known: Sequence[str] = names) -> Iterator[Problem]:
         if name not in known:
@@ -98,16 +99,43 @@ def tag_problems(tree: Tree, asset: Asset, here: Effective, points: Collection[s
 
     for key, name in here.kind.context.items():
         yield from unknown(name, (*here.kind.at, "context", key))
-    yield from _mode_tags(here.kind.modes, unknown)
+        if odd.get(name) == ARRAY:
+            at: At = (*here.kind.at, "context", key)
+            yield problem(tree.mark(at), f"tag {name} is an array, expected text or a number")
+    for name, at in _mode_tags(here.kind.modes):
+        yield from unknown(name, at)
+        if name in odd:
+            yield problem(tree.mark(at), f"tag {name} is {odd[name]}, expected a number to tell the mode")
+    yield from _heartbeats(here, asset.period_s)
     for limit in here.kind.limits:
         if points is not None:
             yield from unknown(limit.tag, (*limit.at, "tag"), [*names, *points])
-        if limit.tag in texts:
-            yield problem(tree.mark((*limit.at, "tag")), f"tag {limit.tag} is text, expected a number to have a limit")
+        if limit.tag in odd:
+            text = f"tag {limit.tag} is {odd[limit.tag]}, expected a number to have a limit"
+            yield problem(tree.mark((*limit.at, "tag")), text)
 
 
-def _mode_tags(modes: Modes, unknown: Callable[[str, At], Iterator[Problem]]) -> Iterator[Problem]:
+def no_number(row: TagRow) -> str:
+    """What a tag is that is no number; "" for a number."""
+    return "text" if row.type.startswith("string") else ARRAY if row.type.endswith("]") else ""
+
+
+def _mode_tags(modes: Modes) -> Iterator[tuple[str, At]]:
     if modes.tag is not None:
-        yield from unknown(modes.tag, (*modes.at, "tag"))
+        yield modes.tag, (*modes.at, "tag")
     for rule in modes.rules:
-        yield from unknown(rule.tag, (*rule.at, "tag"))
+        yield rule.tag, (*rule.at, "tag")
+
+
+def _heartbeats(here: Effective, period_s: float) -> Iterator[Problem]:
+    for row in here.rows:
+        if row.heartbeat is None:
+            continue
+        scan_s, mark = row.scan or period_s, here.tag_tree.mark((*row.at, "heartbeat"))
+        if no_number(row):
+            yield problem(mark, f"tag {row.name} is {no_number(row)}, expected a number as a heartbeat")
+        elif row.heartbeat < 2 * scan_s:
+            text = (
+                f"heartbeat {row.heartbeat:g} s, but {row.name} is read each {scan_s:g} s: expected two scans or more"
+            )
+            yield problem(mark, text)

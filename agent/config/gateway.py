@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from agent.core.conditions import Rule
 from agent.core.nouns import Meter, Tag
+
+UNIT_BREAKER = "_breaker"  # unit_2_breaker: 0 while the unit answers
+UNIT_SILENT_S = 3.0
 
 # Of every source, whatever its driver counts besides.
 OF_SOURCE = (
@@ -61,18 +64,41 @@ def _of_source(source: str, meter: Meter) -> Tag:
     return Tag(f"gateway/{name}", name, unit=meter.unit, enum=meter.enum, description=f"{source}: {meter.description}")
 
 
-def rules(sources: Iterable[str]) -> tuple[Rule, ...]:
-    """One event a device that does not answer, not one a tag."""
-    return tuple(
-        Rule(
-            id=f"{source}.communication",
-            point=f"{source}/connected",
-            kind="communication",
-            side="low",
-            limit=0.5,
-            category="event",
-            of=f"{source}/connected",
-            message=f"{source} does not answer",
-        )
-        for source in sources
+def rules(sources: Mapping[str, Sequence[Meter]]) -> tuple[Rule, ...]:
+    """One event a device that does not answer, and one a unit behind it; not one a tag."""
+    units = [
+        (source, meter.name.removesuffix(UNIT_BREAKER))
+        for source, meters in sources.items()
+        for meter in meters
+        if meter.name.startswith("unit_") and meter.name.endswith(UNIT_BREAKER)
+    ]
+    return (*(_silent_source(source) for source in sources), *(_silent_unit(source, unit) for source, unit in units))
+
+
+def _silent_source(source: str) -> Rule:
+    return Rule(
+        id=f"{source}.communication",
+        point=f"{source}/connected",
+        kind="communication",
+        side="low",
+        limit=0.5,
+        category="event",
+        of=f"{source}/connected",
+        message=f"{source} does not answer",
+    )
+
+
+def _silent_unit(source: str, unit: str) -> Rule:
+    """A unit that is left alone for longer than one lost answer takes."""
+    point = f"{source}/{unit}{UNIT_BREAKER}"
+    return Rule(
+        id=f"{source}.{unit}.communication",
+        point=point,
+        kind="communication",
+        side="high",
+        limit=0.5,
+        on_delay_s=UNIT_SILENT_S,
+        category="event",
+        of=point,
+        message=f"{source} {unit.replace('_', ' ')} does not answer",
     )

@@ -34,6 +34,16 @@ def sink(name: str) -> Any:
     return _kind("agent.sinks", name, DRIVER)
 
 
+def drivers() -> list[str]:
+    """The types of source that can be written."""
+    return _all("agent.drivers", DRIVER)
+
+
+def sinks() -> list[str]:
+    """The types of sink that can be written."""
+    return _all("agent.sinks", DRIVER)
+
+
 def model(name: str) -> Any:
     """The kind of model of a type such as `twin.linear`: `load`, `points`, `init`, `step`."""
     package, _, module = name.partition(".")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.config import consistency, endpoints, files, settings, yaml
+from agent.config import consistency, derived, endpoints, files, settings, yaml
 from agent.config.effective import Effective, TagLists, effective
 from agent.config.endpoints import Endpoint, Places
 from agent.config.modelfiles import LoadedModel, ModelFiles
@@ -34,8 +34,8 @@ class LoadedAsset:
     models: tuple[LoadedModel, ...]
 
     def source(self, row: TagRow) -> str:
-        """The id of the source that a tag is read from."""
-        return self.sources[row.source or next(iter(self.sources))]
+        """The id of the source that a tag is read from; "" for one that is derived."""
+        return "" if row.expression else self.sources[row.source or next(iter(self.sources))]
 
     def tag(self, row: TagRow) -> Tag:
         """A row as the noun."""
@@ -138,7 +138,8 @@ def _assets(path: str, file: File, tree: Tree, out: list[Problem]) -> tuple[Load
     for name in tree.get(("classes",)) if isinstance(tree.get(("classes",)), dict) else ():
         tags = lists.of(("classes", name))
         if tags is not None:
-            out += consistency.row_problems(tags, lists.rows_of(tags))
+            rows = lists.rows_of(tags)
+            out += [*consistency.row_problems(tags, rows), *derived.problems(tags, rows)]
     for kind in file.classes.values():
         out += consistency.class_problems(tree, kind)
     found = [_asset(asset, tree, lists, models, out) for asset in file.assets if tree.get(("classes", asset.kind))]
@@ -154,7 +155,7 @@ def _asset(
     models = model_files.of(asset, here.kind.models, here.rows)
     names = [p.id.removeprefix(asset.id + "/") for model in models for p in model.points]
     out += consistency.class_problems(tree, here.kind)
-    out += consistency.row_problems(here.tag_tree, here.rows)
+    out += [*consistency.row_problems(here.tag_tree, here.rows), *derived.problems(here.tag_tree, here.rows)]
     out += consistency.tag_problems(tree, asset, here, names if len(models) == len(here.kind.models) else None)
     out += _point_problems(asset, here, models)
     sources = _sources(asset, here, tree, out)
@@ -194,6 +195,8 @@ def _sources(asset: Asset, here: Effective, tree: Tree, out: list[Problem]) -> d
 
 
 def _row_source_problems(here: Effective, row: TagRow, names: Sequence[str]) -> Iterator[Problem]:
+    if row.expression:
+        return
     if row.source is None and len(names) > 1:
         text = f"tag {row.name} has no source, expected one of {', '.join(names)}"
         yield problem(here.tag_tree.mark(row.at), text)
@@ -208,7 +211,7 @@ def read_from(assets: Sequence[LoadedAsset], source: str) -> list[tuple[LoadedAs
         (asset, row)
         for asset in assets
         for row in asset.rows
-        if asset.sources.get(row.source or next(iter(asset.sources), "")) == source
+        if not row.expression and asset.sources.get(row.source or next(iter(asset.sources), "")) == source
     ]
 
 

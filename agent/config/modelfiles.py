@@ -9,6 +9,7 @@ from math import isnan
 from typing import Any
 
 from agent.config import files, kinds
+from agent.config.consistency import no_number
 from agent.config.problems import Mark, Problem, hint, problem
 from agent.config.schema import Asset, ModelFile, TagRow
 from agent.config.tree import Tree
@@ -109,8 +110,8 @@ def _tag_problems(file: str, params: Any, asset: Asset, rows: Sequence[TagRow]) 
         row = known.get(name)
         if row is None:
             text = f"reads tag {name}, which class {asset.kind} does not have{hint(name, known)}"
-        elif row.type.startswith("string"):
-            text = f"reads tag {name}, which is text in class {asset.kind}, expected a number"
+        elif no_number(row):
+            text = f"reads tag {name}, which is {no_number(row)} in class {asset.kind}, expected a number"
         else:
             text = _unit_problem(name, unit, row.unit)
         if text:

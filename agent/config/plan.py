@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
@@ -19,12 +20,15 @@ from pydantic import BaseModel
 
 from agent.config import gateway, kinds
 from agent.config.consistency import FEED, GATEWAY, MODE, SELF
+from agent.config.derived import trees
 from agent.config.endpoints import meters
 from agent.config.load import Loaded, LoadedAsset, read_from
 from agent.config.model import Model as ConfigModel
 from agent.config.rules import modes_of, rules_of
+from agent.config.schema import TagRow
+from agent.core import formula
 from agent.core.nouns import Catalogue, Kind, Mode, Names, Part, Point, Role, Tag
-from agent.engine.asset import Asset, Model, Modes
+from agent.engine.asset import Asset, Heartbeat, Model, Modes
 from agent.runtime.inbox import Route
 
 
@@ -123,6 +127,7 @@ def _feed(loaded: Loaded) -> SinkUnit:
 def _asset(loaded: LoadedAsset, epoch: int) -> Asset:
     """The engine's view of an asset: measured points, then its mode, then the points of each model."""
     tags = tuple(loaded.tag(row) for row in loaded.rows)
+    names = Names(row.name for row in loaded.rows)
     points = [*_measured(tags), _mode_point(loaded.asset.id)]
     models = []
     for model in loaded.models:
@@ -145,14 +150,31 @@ def _asset(loaded: LoadedAsset, epoch: int) -> Asset:
         epoch=epoch,
         period_s=loaded.asset.period_s,
         tags=tags,
-        names=Names(row.name for row in loaded.rows),
+        names=names,
         points=tuple(points),
         modes=modes_of(loaded.kind.modes),
         context=dict(loaded.kind.context),
         rules=rules_of(loaded),
         models=tuple(models),
         summary_s=loaded.kind.summary_s,
-        stale_s=tuple(loaded.kind.stale_periods * max(tag.scan_s, loaded.asset.period_s) for tag in tags),
+        stale_s=tuple(_stale_s(loaded, row) for row in loaded.rows),
+        heartbeats=_heartbeats(loaded),
+        derived=formula.compiled(tags, names, trees(loaded.rows)),
+    )
+
+
+def _stale_s(loaded: LoadedAsset, row: TagRow) -> float:
+    """A derived tag is as good as its operands."""
+    periods_s = max(row.scan or 0.0, loaded.asset.period_s)
+    return math.inf if row.expression else loaded.kind.stale_periods * periods_s
+
+
+def _heartbeats(loaded: LoadedAsset) -> tuple[Heartbeat, ...]:
+    of = [loaded.source(row) for row in loaded.rows]
+    return tuple(
+        Heartbeat(n, row.name, row.heartbeat, tuple(m for m, source in enumerate(of) if source == of[n]))
+        for n, row in enumerate(loaded.rows)
+        if row.heartbeat is not None
     )
 
 
@@ -206,12 +228,12 @@ def _routes(tags: Sequence[Tag], assets: Sequence[Asset]) -> tuple[Route, ...]:
 
 
 def _asset_key(asset: Asset) -> str:
-    parts = {f.name: getattr(asset, f.name) for f in fields(asset) if f.name not in ("epoch", "models")}
+    parts = {f.name: getattr(asset, f.name) for f in fields(asset) if f.name not in ("epoch", "models", "derived")}
     models = [
         [m.name, getattr(m.kind, "__name__", ""), m.sha256, m.points, m.modes, m.settle_s, m.every]
         for m in asset.models
     ]
-    return _key(parts, models)
+    return _key(parts, models, asset.derived.texts)
 
 
 def _key(*parts: Any) -> str:

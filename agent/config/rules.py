@@ -29,8 +29,9 @@ def modes_of(modes: schema.Modes) -> Modes:
 
 
 def rules_of(loaded: LoadedAsset) -> tuple[Rule, ...]:
-    """Limits in their order, then one rule for each deviation a twin gives, then those of detectors."""
-    return (*(_limit(limit) for limit in loaded.kind.limits), *_residuals(loaded), *_anomalies(loaded))
+    """Limits in their order, then one rule for each deviation a twin gives, those of detectors, and of heartbeats."""
+    limits = (_limit(limit) for limit in loaded.kind.limits)
+    return (*limits, *_residuals(loaded), *_anomalies(loaded), *_heartbeats(loaded))
 
 
 def _limit(limit: Limit) -> Rule:
@@ -103,3 +104,20 @@ def _anomalies(loaded: LoadedAsset) -> tuple[Rule, ...]:
                 )
             )
     return tuple(out)
+
+
+def _heartbeats(loaded: LoadedAsset) -> tuple[Rule, ...]:
+    return tuple(
+        Rule(
+            id=f"{row.name}.heartbeat",
+            point=row.name,
+            kind="heartbeat",
+            side="high",
+            limit=row.heartbeat,
+            category="event",
+            of=row.name,
+            message=f"heartbeat of {loaded.source(row)}",
+        )
+        for row in loaded.rows
+        if row.heartbeat is not None
+    )

@@ -215,8 +215,20 @@ class TagRow(Part):
     tag: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = Field(description="Name in its group. " + IMMUTABLE)
     description: str = Field(default="", description="What people call it.")
     source: Id | None = Field(default=None, description="A source name of the class; its only one if left out.")
-    address: str = Field(description="Where it is read, in the words of its driver.", min_length=1)
-    type: Annotated[str, Field(pattern=TYPES)] = Field(default="float64", description="Type in the device.")
+    address: str = Field(
+        default="",
+        description="Where it is read. Modbus: input:30, 30031, holding:0x1F, 2/coil:5 (unit 2). OPC UA: "
+        "nsu=http://maker/plc;s=Pump.Speed, ns=2;i=1001, path:/Objects/2:Pump/2:Speed, with #Member or #[2] behind.",
+    )
+    expression: str = Field(
+        default="",
+        description="Computed instead of read, from tags in braces: {motor/voltage} * {motor/current} / 1000.",
+    )
+    type: Annotated[str, Field(pattern=TYPES)] = Field(
+        default="float64",
+        description="Type in the device: bool, bit3, uint16.3, int8l, uint8h, int16 .. uint64, float16 .. float64, "
+        "bcd16, bcd32, string(16); float32[8] for an array. OPC UA: number, text or array, whatever its size.",
+    )
     order: Annotated[str, BeforeValidator(order_of)] = Field(
         default="ABCD", description="Order of bytes: ABCD, CDAB, BADC, DCBA or a name such as word-swapped."
     )
@@ -234,9 +246,16 @@ class TagRow(Part):
     )
     unit: Annotated[str, BeforeValidator(unit_of)] = Field(default="", description="UCUM or UNECE unit.")
     invalid: Number | None = Field(default=None, description="Raw value that says that there is none.")
-    deadband: NotNegative = Field(default=0.0, description="Changes up to this are not passed on, in its unit.")
+    deadband: NotNegative = Field(
+        default=0.0,
+        description="OPC UA: changes up to this are not passed on, in its unit. What is polled passes on each value.",
+    )
     enum: Annotated[dict[int, str], BeforeValidator(words_of)] = Field(
         default_factory=dict, description="Words for its numbers: 0=off;1=starting."
+    )
+    heartbeat: Positive | None = Field(
+        default=None,
+        description="It changes within so long, in s, while the program of its PLC runs; else nothing of it is fresh.",
     )
     writable: bool = Field(default=False, description="May be written, through the gate.")
     options: Annotated[dict[str, str], BeforeValidator(options_of)] = Field(

@@ -1,19 +1,22 @@
 """A tag list as CSV, as PLC tools export it: one row a tag, found by `group/tag`, each cell with its place.
 
 The separator is , or ; (found in the header; with ; a decimal comma is allowed). A cell with a separator in it stands
-in double quotes. Columns may be left out and stand in any order, except group, tag and address, which must be there.
+in double quotes. Columns may be left out and stand in any order, except group and tag, which must be there, and address
+or expression: a row has one of them.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from agent.config.problems import Mark, Problem, hint, problem
 from agent.config.schema import TagRow
 from agent.config.tree import Tree
 
 NEEDED = ("group", "tag", "address")
-NUMBERS = ("scan", "phase", "scale", "offset", "eu_lo", "eu_hi", "invalid", "deadband")
+INSTEAD = "expression"  # of the last of them
+NUMBERS = ("scan", "phase", "scale", "offset", "eu_lo", "eu_hi", "invalid", "deadband", "heartbeat")
 DECIMAL_COMMA = re.compile(r"^[+-]?\d*,\d+([eE][+-]?\d+)?$")
 
 Cell = tuple[str, int]
@@ -46,12 +49,17 @@ def _header(file: str, line: int, cells: list[Cell] | None, out: list[Problem]) 
             out.append(problem(Mark(file, line, col), f"unknown column {name!r}{hint(name, known)}"))
         elif name and name in [other for other, _ in names[:n]]:
             out.append(problem(Mark(file, line, col), f"column {name} stands here twice, expected it once"))
-    missing = [name for name in NEEDED if name not in [other for other, _ in names]]
+    missing = _missing([name for name, _ in names])
     if missing:
         text = f"no column {', '.join(missing)}, expected at least {', '.join(NEEDED)}"
         out.append(problem(Mark(file, line, 1), text))
         return None
     return [name for name, _ in names]
+
+
+def _missing(names: Collection[str]) -> list[str]:
+    """What a header (a row) needs and does not have."""
+    return [name for name in NEEDED if name not in names and not (name == NEEDED[-1] and INSTEAD in names)]
 
 
 def _row(file: str, line: int, text: str, separator: str, columns: list[str], tree: Tree, out: list[Problem]) -> None:
@@ -66,7 +74,7 @@ def _row(file: str, line: int, text: str, separator: str, columns: list[str], tr
     places = {name: (value, col) for name, (value, col) in zip(columns, cells, strict=False) if value}
     if "" in places:
         out.append(problem(Mark(file, line, places[""][1]), "a cell in a column without a name, expected none"))
-    missing = [name for name in NEEDED if name not in places]
+    missing = _missing(places)
     if missing:
         out.append(problem(Mark(file, line, 1), f"no {', '.join(missing)}, expected a value in each of these columns"))
         return
@@ -87,7 +95,7 @@ def _row(file: str, line: int, text: str, separator: str, columns: list[str], tr
 
 
 def _cells(line: str, separator: str) -> list[Cell] | None:
-    """The cells of a line, each with the column where it begins, from 1; None where a quote is not closed."""
+    """The cells of a line, each with the column where its text begins, from 1; None where a quote is not closed."""
     cells, at, line = list[Cell](), 0, line.rstrip("\r")
     while at <= len(line):
         start = at + (len(line[at:]) - len(line[at:].lstrip(" \t")))
@@ -95,7 +103,9 @@ def _cells(line: str, separator: str) -> list[Cell] | None:
             quoted = re.compile(r'"((?:[^"]|"")*)"[ \t]*').match(line, start)
             if quoted is None or line[quoted.end() : quoted.end() + 1] not in ("", separator):
                 return None
-            cells.append((quoted.group(1).replace('""', '"').strip(), start + 1))
+            inner = quoted.group(1)
+            begins = quoted.start(1) + len(inner) - len(inner.lstrip())
+            cells.append((inner.replace('""', '"').strip(), begins + 1))
             at = quoted.end() + 1
         else:
             end = line.find(separator, at)

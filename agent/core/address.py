@@ -3,6 +3,8 @@
 input:30   holding:0x1F   coil:1   discrete:4     table and PDU offset, decimal or hexadecimal, from 0 (or from `base`)
 30031   400001   4x0031                           Modicon: first digit is the table, the rest counts from 1, always
 2/input:30                                        the same on unit 2 of the endpoint
+
+A range is two of these with a hyphen: holding:100-199, 40101-40200. Without a unit it is meant on every unit.
 """
 
 from __future__ import annotations
@@ -58,6 +60,7 @@ FORM = re.compile(
     r"(?:(?P<unit>\d{1,3})/)?(?:(?P<table>[a-z]+):(?P<offset>0[xX][0-9a-fA-F]+|\d+)|"
     r"(?P<modicon>\d{5,6}|[134][xX]\d{1,5}))"
 )
+TABLES = {table.word: table for table in Table}
 MODICON = {"0": Table.COIL, "1": Table.DISCRETE, "3": Table.INPUT, "4": Table.HOLDING}
 
 
@@ -79,11 +82,52 @@ def parse(text: str, base: int = 0) -> Address:
     return Address(unit, table, offset)
 
 
+@dataclass(frozen=True, slots=True)
+class Range:
+    """PDU offsets `first` to `last`, both included, of a table of one unit (None: of every unit)."""
+
+    unit: int | None
+    table: Table
+    first: int
+    last: int
+
+    def crosses(self, at: Address, span: int) -> bool:
+        """Whether it holds one of the `span` registers or bits from `at`."""
+        here = self.table is at.table and self.unit in (None, at.unit)
+        return here and at.offset <= self.last and self.first < at.offset + span
+
+    def __str__(self) -> str:
+        """The range as `table:first-last` with PDU offsets, unit first where one was given."""
+        return f"{Address(self.unit, self.table, self.first)}-{self.last}"
+
+
+def parse_range(text: str, base: int = 0) -> Range:
+    """The range that a text names, one address or two; `base` as in `parse`.
+
+    ValueError says what is wrong and what was expected.
+    """
+    left, hyphen, right = text.strip().partition("-")
+    first = _end_of_range(text, left, base)
+    prefix = left[: left.rfind(":") + 1] or left[: left.rfind("/") + 1]
+    last = _end_of_range(text, right if "/" in right or ":" in right else prefix + right, base) if hyphen else first
+    if (last.unit, last.table) != (first.unit, first.table):
+        raise ValueError(f"range {text!r} goes from {first} to {last}, expected one table of one unit")
+    if last.offset < first.offset:
+        raise ValueError(f"range {text!r} ends before it begins, expected the lower offset first")
+    return Range(first.unit, first.table, first.offset, last.offset)
+
+
+def _end_of_range(text: str, part: str, base: int) -> Address:
+    try:
+        return parse(part, base)
+    except ValueError as error:
+        raise ValueError(f"range {text!r}, expected one such as holding:100-199 or 2/input:30-39: {error}") from error
+
+
 def _offset(text: str, match: re.Match[str], base: int) -> tuple[Table, int]:
-    tables = {t.word: t for t in Table}
-    if match["table"] not in tables:
-        raise ValueError(f"address {text!r}: no table {match['table']!r}, expected one of {', '.join(tables)}")
-    return tables[match["table"]], int(match["offset"], 16 if match["offset"][:2].lower() == "0x" else 10) - base
+    if match["table"] not in TABLES:
+        raise ValueError(f"address {text!r}: no table {match['table']!r}, expected one of {', '.join(TABLES)}")
+    return TABLES[match["table"]], int(match["offset"], 16 if match["offset"][:2].lower() == "0x" else 10) - base
 
 
 def _modicon(text: str, digits: str) -> tuple[Table, int]:

@@ -12,6 +12,8 @@ says whether the bytes of a register are swapped (BADC, DCBA, BA).
 
 from __future__ import annotations
 
+from functools import cache
+
 LETTERS = "ABCDEFGH"
 DIGITS = str.maketrans("12345678", LETTERS)
 HALVES = ("CDABGHEF", "EFGHABCD")
@@ -58,6 +60,7 @@ def _word(text: str) -> str:
 LETTERS_OF = {_word(name): letters for letters, names in NAMES.items() for name in names}
 
 
+@cache
 def positions(order: str, size: int) -> tuple[int, ...]:
     """For each byte of a value of `size` bytes, most significant first, its position among the bytes read."""
     natural = LETTERS[:size]

@@ -19,7 +19,8 @@ from agent.core.nouns import Condition, Mode
 class Rule:
     """What raises a condition. Ids are relative to the asset (`lower/level`, `lower/level.deviation`).
 
-    kind: limit, residual, anomaly, communication. side: high, low, or both (of the absolute value).
+    kind: limit, residual, anomaly, communication, heartbeat (the value is how long its point stands, in s).
+    side: high, low, or both (of the absolute value).
     `limit_point`, where given, is read instead of `limit` (a detector brings its own).
     category: alarm (needs priority, consequence, response, respond_within_s), alert (joined in a Case) or event.
     `of`: the measured tag to blame; for an anomaly the one of largest contribution.

@@ -19,6 +19,7 @@ F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
 I4 = npt.NDArray[np.int32]
 U4 = npt.NDArray[np.uint32]
+Mask = npt.NDArray[np.bool_]
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
 NO_STAMPS: I8 = np.zeros(0, np.int64)
@@ -226,7 +227,7 @@ class Command(Request):
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One value for a driver: index into the source's tag list."""
+    """One value for a driver (a text, an array): index into the source's tag list."""
 
     id: str
     tag: int
@@ -360,7 +361,8 @@ class Event:
 class Summary:
     """One closed window of one asset. Columns over `names`: min, mean, max, last, std f8[n]; good f8[n] share of time.
 
-    mean, std and good are weighted by time at the resolution of a cycle; `score_max` is NaN without a detector.
+    mean, std and good are weighted by time at the resolution of a cycle; `score_max` is NaN without a detector. Of
+    texts and arrays the numbers are NaN; `arrays` has the last of each array by row.
     """
 
     asset: str
@@ -377,6 +379,7 @@ class Summary:
     std: F8
     good: F8
     score_max: float
+    arrays: Mapping[int, F8] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

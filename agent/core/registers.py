@@ -1,32 +1,31 @@
-"""What lies in Modbus registers: the types, and the vectorised decoding of whole blocks.
+"""What lies in Modbus registers: the types, where each lies, and the registers that carry a value.
 
 int16 uint16 int32 uint32 int64 uint64     numbers of 1, 2 or 4 registers, their bytes as the order says (byteorder.py)
 float16 float32 float64                    IEEE 754
-int8h uint8h int8l uint8l                  the high or the low byte of one register
+int8h uint8h int8l uint8l                  the high or the low byte of one register; int8 and uint8 are the low byte
 bcd16 bcd32                                4 or 8 decimal digits, four bits each; a digit over 9 is Bad
 bit0..bit15, uint16.3, bool                one bit of a register, 0 the least significant (bool: bit 0)
 string(16)                                 16 bytes, two a register: the high byte first, or the low one (BADC)
+bool                                       one coil or discrete input
 
-Fixed point is an integer with a `scale`.
+Fixed point is an integer with a `scale`: 0.01 for two decimals. An enumeration is an integer with words.
+
+An array such as float32[8] is values of that type in the registers (or bits) that follow one another. Two are packed:
+uint8[6] and int8[6] as the bytes of a string, two a register, and bool[20] as the bits of registers, 16 each, from the
+least significant one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
-from agent.core import quality
 from agent.core.address import Address, parse
 from agent.core.byteorder import positions
-from agent.core.nouns import F8, U4, Tag
-
-U1 = npt.NDArray[np.uint8]
-Registers = npt.NDArray[np.uint16]
+from agent.core.nouns import Tag
 
 NUMBERS = {
     "int16": ">i2",
@@ -40,23 +39,33 @@ NUMBERS = {
     "float64": ">f8",
 }
 # Which byte of a register, the more significant first.
-BYTES = {"int8h": ("i1", 0), "uint8h": ("u1", 0), "int8l": ("i1", 1), "uint8l": ("u1", 1)}
+BYTES = {
+    "int8": ("i1", 1),
+    "uint8": ("u1", 1),
+    "int8h": ("i1", 0),
+    "uint8h": ("u1", 0),
+    "int8l": ("i1", 1),
+    "uint8l": ("u1", 1),
+}
+PACKED = {"int8": "i1", "uint8": "u1"}
 DECIMALS = {"bcd16": 2, "bcd32": 4}
-EXACT = 2**53
+CACHED = 4096  # fields that are not made anew when a driver starts again
+MOST = 2000  # elements of an array: no request reads more
 FORM = re.compile(r"(?P<name>[a-z]+[0-9]*?)(?:\.(?P<bit>\d+)|\((?P<chars>\d+)\))?")
 BIT = re.compile(r"bit(\d+)")
 EXPECTED = (
     f"expected bool, bit0..bit15, {', '.join([*NUMBERS, *BYTES, *DECIMALS])}, "
-    "uint16.3 (bit 3 of a register) or string(16)"
+    "uint16.3 (bit 3 of a register), string(16), or an array such as float32[8]"
 )
+ARRAY = re.compile(r"(?P<element>.+)\[(?P<count>\d*)\]")
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
     """Where and how one tag lies: `span` registers (or bits) from `at`.
 
-    dtype: a numpy type of one big-endian number, "bcd", "bool", "bit" or "string". order: for each byte of the value,
-    most significant first, its position among the bytes read.
+    dtype: a numpy type of one big-endian number, "bcd", "bool", "bit" or "string"; "array" where it has `elements`.
+    order: for each byte of the value, most significant first, its position among the bytes read.
     """
 
     at: Address
@@ -64,6 +73,7 @@ class Field:
     dtype: str
     order: tuple[int, ...] = ()
     bit: int = 0
+    elements: tuple[Field, ...] = ()
 
 
 def field_of(tag: Tag, unit: int, base: int = 0) -> Field:
@@ -71,17 +81,49 @@ def field_of(tag: Tag, unit: int, base: int = 0) -> Field:
 
     ValueError says what is wrong with it.
     """
-    at = parse(tag.address, base)
+    return _field(tag.address, tag.type.strip(), tag.order.strip().upper(), unit, base)
+
+
+@lru_cache(CACHED)
+def _field(address: str, kind: str, order: str, unit: int, base: int) -> Field:
+    at = parse(address, base)
     at = Address(unit if at.unit is None else at.unit, at.table, at.offset)
-    kind = tag.type.strip()
-    if at.table.bits:
-        if kind != "bool":
-            raise ValueError(f"address {tag.address!r}: type {kind!r} does not lie in {at.table.word}, expected bool")
-        return Field(at, 1, "bool")
-    field = _of_registers(at, kind, tag.order.strip().upper())
+    array = ARRAY.fullmatch(kind)
+    field = _single(at, kind, order) if array is None else _array(at, array["element"], array["count"], order)
     if at.offset + field.span > 0x10000:
-        raise ValueError(f"address {tag.address!r}: {kind} needs {field.span} registers, beyond offset 65535")
+        what = "bits" if at.table.bits else "registers"
+        raise ValueError(f"address {address!r}: {kind} needs {field.span} {what}, beyond offset 65535")
     return field
+
+
+def _single(at: Address, kind: str, order: str) -> Field:
+    if not at.table.bits:
+        return _of_registers(at, kind, order)
+    if kind != "bool":
+        raise ValueError(f"address '{at}': type {kind!r} does not lie in {at.table.word}, expected bool")
+    return Field(at, 1, "bool")
+
+
+def _array(at: Address, element: str, count: str, order: str) -> Field:
+    """An array: `count` fields, one after another."""
+    n = int(count or 0)
+    if not 1 <= n <= MOST or element.startswith("string"):
+        raise ValueError(f"type '{element}[{count}]' is not understood, expected 1 to {MOST} numbers, as in float32[8]")
+    if element == "bool" and not at.table.bits:
+        swapped = positions(order, 2)
+        elements = tuple(Field(_after(at, i // 16), 1, "bit", swapped, i % 16) for i in range(n))
+    elif element in PACKED and not at.table.bits:
+        swapped = positions(order, 2)
+        elements = tuple(Field(_after(at, i // 2), 1, PACKED[element], (swapped[i % 2],)) for i in range(n))
+    else:
+        span = _single(at, element, order).span
+        elements = tuple(_single(_after(at, i * span), element, order) for i in range(n))
+    last = elements[-1]
+    return Field(at, last.at.offset + last.span - at.offset, "array", elements=elements)
+
+
+def _after(at: Address, count: int) -> Address:
+    return Address(at.unit, at.table, at.offset + count)
 
 
 def _of_registers(at: Address, kind: str, order: str) -> Field:
@@ -114,96 +156,10 @@ def _bit(kind: str) -> int | None:
     return bit
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Group:
-    dtype: str
-    rows: npt.NDArray[np.intp]
-    bytes: npt.NDArray[np.intp]
-    shift: npt.NDArray[np.uint16]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Decoder:
-    """The prepared decoding of an array: for each type, the rows and the matrix of byte positions to gather."""
-
-    count: int
-    groups: tuple[_Group, ...]
-
-    @classmethod
-    def of(cls, fields: Sequence[Field], places: Sequence[int]) -> Decoder:
-        """The decoder of these fields (k rows) that begin at `places` in an array of registers (or of bits)."""
-        by_type: dict[tuple[str, int], list[int]] = {}
-        for row, field in enumerate(fields):
-            by_type.setdefault((field.dtype, len(field.order)), []).append(row)
-        groups = [_group(dtype, rows, fields, places) for (dtype, _), rows in by_type.items()]
-        return cls(len(fields), tuple(groups))
-
-    def decode(self, block: Registers | npt.NDArray[np.bool_]) -> tuple[F8, U4, tuple[tuple[int, str], ...]]:
-        """Raw values f8[k] (NaN for texts), status u4[k], texts (row, text) of registers u2[m] or bits bool[m]."""
-        raw = np.full(self.count, np.nan)
-        status = np.zeros(self.count, np.uint32)
-        texts: list[tuple[int, str]] = []
-        wire = block if block.dtype == np.bool_ else block.astype(">u2").view(np.uint8)
-        for group in self.groups:
-            picked = wire[group.bytes]
-            if group.dtype == "string":
-                texts += [(int(r), text_of(b.tobytes())) for r, b in zip(group.rows, picked, strict=True)]
-            elif group.dtype == "bool":
-                raw[group.rows] = picked[:, 0]
-            elif group.dtype == "bit":
-                raw[group.rows] = (picked.view(">u2").ravel() >> group.shift) & 1
-            elif group.dtype == "bcd":
-                raw[group.rows] = _decimal(picked.view(np.uint8), group.rows, status)
-            else:
-                raw[group.rows] = _numbers(picked.view(group.dtype).ravel(), group.rows, status, texts)
-        return raw, status, tuple(texts)
-
-
-def _group(dtype: str, rows: list[int], fields: Sequence[Field], places: Sequence[int]) -> _Group:
-    if dtype == "bool":
-        where = [[places[r]] for r in rows]
-    else:
-        where = [[2 * places[r] + p for p in fields[r].order] for r in rows]
-    shift = np.array([fields[r].bit for r in rows], np.uint16)
-    return _Group(dtype, np.array(rows, np.intp), np.array(where, np.intp), shift)
-
-
-def _numbers(
-    found: npt.NDArray[Any], rows: npt.NDArray[np.intp], status: U4, texts: list[tuple[int, str]]
-) -> npt.NDArray[Any]:
-    """A 64-bit integer that float64 cannot hold exactly travels as a text, and no model sees a number."""
-    if found.dtype.kind not in "iu" or found.dtype.itemsize < 8:
-        return found
-    large = (found > EXACT) | (found < -EXACT) if found.dtype.kind == "i" else found > EXACT
-    for i in np.flatnonzero(large):
-        status[rows[i]] = quality.BAD_OUT_OF_RANGE
-        texts.append((int(rows[i]), str(int(found[i]))))
-    return np.where(large, np.nan, found.astype(np.float64))
-
-
-def _decimal(picked: U1, rows: npt.NDArray[np.intp], status: U4) -> F8:
-    """Binary coded decimals f8[k] of bytes u1[k, n], two digits each; NaN and Bad where a digit is over 9.
-
-    value = Σ digit · 10^place
-    """
-    digits = np.stack([picked >> 4, picked & 15], axis=2).reshape(len(picked), -1)
-    wrong = (digits > 9).any(axis=1)
-    status[rows[wrong]] = quality.BAD_OUT_OF_RANGE
-    value = digits @ 10.0 ** np.arange(digits.shape[1])[::-1]
-    return np.where(wrong, np.nan, value)
-
-
-def text_of(content: bytes) -> str:
-    """The text in a string field: up to the first NUL, trailing blanks removed, UTF-8 (Latin-1 where it is not)."""
-    content = content.split(b"\0", 1)[0].rstrip(b" ")
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
-
-
 def encode(field: Field, raw: float | str) -> list[int]:
     """The registers of a raw value, 0 in bytes it does not fill. ValueError says what does not fit, and what would."""
+    if field.elements:
+        raise ValueError(f"{field.at}: an array cannot be written, expected a single value")
     made = {"string": _text_bytes, "bcd": _decimal_bytes}.get(field.dtype, _number_bytes)
     value = made(field, raw)
     wire = bytearray(2 * field.span)

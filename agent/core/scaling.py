@@ -58,7 +58,8 @@ class Scaling:
 
 
 def _as_read(sentinel: float, kind: str) -> float:
-    """A float32 carries -9999.9 as its nearest float32: compare with that."""
+    """A float32 (or an array of them) carries -9999.9 as its nearest float32: compare with that."""
+    kind = kind.partition("[")[0]
     return float(SHORT_FLOATS[kind](sentinel)) if kind in SHORT_FLOATS else sentinel
 
 

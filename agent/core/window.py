@@ -7,7 +7,7 @@ For each tag, with w the length of the cycle in which it was usable (West 1979, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from agent.core.nouns import F8, Frame, Mode, Summary
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """An open window. Columns f8[n] over the tags; `total_s` is the time seen, `weight_s` the usable part of it."""
+    """An open window. Columns f8[n] over the tags; `total_s` is the time seen, `weight_s` the usable part of it;
+    `arrays` has the last of each array by row."""
 
     start_ns: int
     mode: Mode
@@ -31,6 +32,7 @@ class Window:
     max: F8
     last: F8
     score_max: float
+    arrays: Mapping[int, F8] = field(default_factory=dict)
 
 
 def opened(n: int, start_ns: int, mode: Mode, context: Mapping[str, str]) -> Window:
@@ -66,6 +68,7 @@ def fold(window: Window, frame: Frame, score: float) -> Window:
         max=np.where(usable, np.fmax(window.max, high), window.max),
         last=np.where(usable, frame.value, window.last),
         score_max=float(np.fmax(window.score_max, score)),
+        arrays={**window.arrays, **frame.arrays} if frame.arrays else window.arrays,
     )
 
 
@@ -89,4 +92,5 @@ def closed(window: Window, asset: str, names: tuple[str, ...], end_ns: int, by: 
         std=np.sqrt(np.maximum(variance, 0.0)),
         good=good,
         score_max=window.score_max,
+        arrays=window.arrays,
     )

@@ -24,6 +24,10 @@ import numpy as np
 T = TypeVar("T")
 Columns = list[np.ndarray[Any, Any]]
 
+# What stands in the JSON tree as it is. Sequences of nothing else (names, reasons) are taken whole.
+VERBATIM = frozenset({str, int, bool, type(None)})
+
+_HEADER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
 
 # What bytes made by chance or with intent can raise in here.
 NOT_A_MESSAGE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -37,11 +41,7 @@ def encode(noun: Any) -> bytes:
     """The message of a dataclass (or a container of them). TypeError names what cannot be sent."""
     columns: Columns = []
     tree = _tree(noun, columns)
-    header = json.dumps(
-        {"v": tree, "c": [[c.dtype.str, list(c.shape)] for c in columns]},
-        separators=(",", ":"),
-        allow_nan=False,
-    ).encode()
+    header = _HEADER.encode({"v": tree, "c": [[c.dtype.str, list(c.shape)] for c in columns]}).encode()
     return b"".join([struct.pack("<I", len(header)), header, *(c.tobytes() for c in columns)])
 
 
@@ -73,26 +73,30 @@ def _fields(kind: Any) -> dict[str, Any]:
 
 
 def _tree(value: Any, columns: Columns) -> Any:
-    if value is None or isinstance(value, bool | str) or type(value) is int:
+    kind = value.__class__
+    if kind in VERBATIM:
         return value
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else str(float(value))
-    if isinstance(value, np.ndarray):
+    if kind is np.ndarray:
         little = value.astype(value.dtype.newbyteorder("<"), copy=False)
         columns.append(np.ascontiguousarray(little).reshape(value.shape))
         return len(columns) - 1
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(float(value))
     return _branch(value, columns)
 
 
 def _branch(value: Any, columns: Columns) -> Any:
+    if isinstance(value, tuple | list):
+        return list(value) if VERBATIM.issuperset(map(type, value)) else [_tree(v, columns) for v in value]
     if isinstance(value, Enum):
         return value.value
     if dataclasses.is_dataclass(value):
-        return {name: _tree(getattr(value, name), columns) for name in _fields(value.__class__)}
+        names = _fields(value.__class__)
+        return {name: v if (v := getattr(value, name)).__class__ in VERBATIM else _tree(v, columns) for name in names}
     if isinstance(value, Mapping):
         return {str(k): _tree(v, columns) for k, v in value.items()}
-    if isinstance(value, tuple | list):
-        return [_tree(v, columns) for v in value]
+    if isinstance(value, str):
+        return value
     if isinstance(value, int | np.integer):
         return int(value)
     raise TypeError(f"cannot send a {type(value).__name__}")
@@ -126,7 +130,8 @@ def _container(kind: Any, origin: Any, tree: Any, columns: Columns) -> Any:
         return kind(tree)
     arguments = get_args(kind)
     if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
-        return tuple(_value(arguments[0], v, columns) for v in tree)
+        whole = arguments[0] in VERBATIM and set(map(type, tree)) == {arguments[0]}
+        return tuple(tree) if whole else tuple(_value(arguments[0], v, columns) for v in tree)
     if origin is tuple:
         return tuple(_value(k, v, columns) for k, v in zip(arguments, tree, strict=True))
     if origin is list:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from agent.core import conditions, quality
 from agent.core.conditions import Rule
 from agent.core.nouns import Command, Condition, Event, Frame
+from agent.engine import heartbeats
 from agent.engine.asset import Asset
 from agent.engine.models import SoFar
 from agent.engine.state import State
@@ -22,8 +23,9 @@ def step(
 ) -> tuple[tuple[Condition, ...], tuple[int, ...], list[Event]]:
     """All rules one step on: (conditions, pending_ns, events)."""
     after, pending, events = [], [], []
+    unchanged_s = heartbeats.unchanged_s(asset.heartbeats, state.beats)
     for rule, before, waiting_ns in zip(asset.rules, state.conditions, state.pending_ns, strict=True):
-        value, limit = _seen(rule, frame, so_far)
+        value, limit = _seen(rule, frame, so_far, unchanged_s)
         condition, waits_ns, change = conditions.fold(rule, before, waiting_ns, value, limit, frame.t_ns)
         if condition.shelved_until_ns and frame.t_ns >= condition.shelved_until_ns:
             condition = replace(condition, shelved_until_ns=0, shelve_reason="")
@@ -37,9 +39,11 @@ def step(
     return tuple(after), tuple(pending), events
 
 
-def _seen(rule: Rule, frame: Frame, so_far: SoFar) -> tuple[float, float]:
+def _seen(rule: Rule, frame: Frame, so_far: SoFar, unchanged_s: Mapping[str, float]) -> tuple[float, float]:
     """(value, limit) of a rule in this frame: NaN where it does not hold, is settling, or the value is Bad."""
     nothing = float("nan")
+    if rule.kind == "heartbeat":
+        return unchanged_s.get(rule.point, nothing), rule.limit
     if frame.mode not in rule.modes or frame.mode_age_ns < rule.settle_s * 1e9:
         return nothing, nothing
     limit = rule.limit if rule.limit_point is None else _value(rule.limit_point, frame, so_far)
@@ -68,6 +72,9 @@ def _blamed(asset: Asset, rule: Rule, condition: Condition, so_far: SoFar) -> st
 
 def words(rule: Rule, condition: Condition, change: str) -> str:
     """One line for people: what, how much, against what."""
+    if rule.kind == "heartbeat":
+        stands = f"stopped: {rule.of} unchanged for {condition.value:.3g} s"
+        return f"{rule.message} {stands if condition.active else f'is back: {rule.of} changes again'}"
     what = rule.message or f"{condition.point} is {'out of its limit' if condition.active else 'within its limit'}"
     blamed = f", look at {condition.blamed}" if condition.blamed and condition.blamed != condition.point else ""
     return f"{change}: {what} ({condition.value:.4g}, limit {condition.limit:.4g}{blamed})"

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+
 from agent.core.conditions import Rule
-from agent.core.nouns import Frame, Mode, Names, Point, Tag, Values
+from agent.core.formula import NOTHING, Program
+from agent.core.nouns import I8, Frame, Mode, Names, Point, Tag, Values
 
 
 class ModelKind(Protocol):
@@ -73,9 +76,22 @@ class Modes:
 
 
 @dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A tag (its row and relative name) that changes within so long while the program of its source runs.
+
+    `rows`: all tags that this asset reads from that source, itself among them.
+    """
+
+    row: int
+    tag: str
+    within_s: float
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Asset:
     """All that is fixed about an asset. `points` (m, ids absolute) are: one measured per tag in order, then
-    `<id>/state/mode`, then the points of each model in turn."""
+    `<id>/state/mode`, then the points of each model in turn. `derived`: the tags that are not read but computed."""
 
     id: str
     epoch: int
@@ -89,6 +105,13 @@ class Asset:
     models: tuple[Model, ...] = ()
     summary_s: float = 60.0
     stale_s: tuple[float, ...] = ()
+    heartbeats: tuple[Heartbeat, ...] = ()
+    derived: Program = NOTHING
+
+    @property
+    def stale_ns(self) -> I8:
+        """i8[n]: how long a value of each tag is good for without being confirmed (inf: for ever)."""
+        return np.minimum(np.asarray(self.stale_s, np.float64) * 1e9, float(2**62)).astype(np.int64)
 
     def relative(self, point_id: str) -> str:
         """A point's id without the asset."""

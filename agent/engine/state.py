@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,13 @@ import numpy.typing as npt
 
 from agent.core import conditions, latest, quality, window, wire
 from agent.core.latest import Latest
+from agent.core.memory import Memory
 from agent.core.nouns import F8, U4, Case, Condition, Mode
 from agent.core.window import Window
+from agent.engine import derived, heartbeats
 from agent.engine.asset import Asset, Model
+from agent.engine.derived import Kept
+from agent.engine.heartbeats import Beat
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +42,8 @@ class ModelState:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """All that one asset carries from tick to tick. `pending_ns` and `conditions` follow the asset's rules."""
+    """All that one asset carries from tick to tick. `pending_ns` and `conditions` follow the asset's rules, `beats` its
+    heartbeats, `memories` what its derived tags recall."""
 
     seq: int
     t_ns: int
@@ -49,6 +54,8 @@ class State:
     case: Case | None
     window: Window
     models: tuple[ModelState, ...]
+    beats: tuple[Beat, ...] = ()
+    memories: tuple[Memory, ...] = ()
 
 
 def initial(asset: Asset) -> State:
@@ -64,6 +71,8 @@ def initial(asset: Asset) -> State:
         case=None,
         window=window.opened(n, 0, Mode.UNKNOWN, {}),
         models=tuple(outside(model, quality.NOT_APPLICABLE) for model in asset.models),
+        beats=(Beat(),) * len(asset.heartbeats),
+        memories=derived.begun(asset.derived),
     )
 
 
@@ -95,6 +104,8 @@ class _Frozen:
     case: Case | None
     window: Window
     models: Mapping[str, _Part]
+    beats: Mapping[str, Beat] = field(default_factory=dict)
+    memories: Kept = field(default_factory=Kept)
 
 
 def freeze(asset: Asset, state: State) -> bytes:
@@ -120,6 +131,8 @@ def freeze(asset: Asset, state: State) -> bytes:
         state.case,
         state.window,
         parts,
+        {h.tag: beat for h, beat in zip(asset.heartbeats, state.beats, strict=True)},
+        derived.frozen(asset.derived, state.memories),
     )
     return wire.encode(frozen)
 
@@ -131,7 +144,14 @@ def thaw(asset: Asset, checkpoint: bytes) -> State:
     """
     frozen = wire.decode(_Frozen, checkpoint)
     fresh = initial(asset)
-    state = replace(fresh, seq=frozen.seq, case=frozen.case, conditions=kept_conditions(asset, frozen.conditions))
+    state = replace(
+        fresh,
+        seq=frozen.seq,
+        case=frozen.case,
+        conditions=kept_conditions(asset, frozen.conditions),
+        beats=tuple(frozen.beats.get(h.tag, Beat()) for h in asset.heartbeats),
+        memories=derived.thawed(asset.derived, frozen.memories),
+    )
     if frozen.tags != tuple(asset.names):
         return state
     mode = frozen.mode if len(frozen.mode.holding_ns) == len(asset.modes.rules) else fresh.mode
@@ -172,10 +192,18 @@ def kept_conditions(asset: Asset, known: tuple[Condition, ...]) -> tuple[Conditi
 
 
 def rebased(asset: Asset, state: State, by_ns: int) -> State:
-    """The state carried to another boot's time axis: conditions and the case move, all else starts anew."""
+    """The state carried to another boot's time axis: conditions, the case and heartbeats move, totals and counters of
+    derived tags are kept, all else starts anew."""
     known = tuple(moved(c, by_ns) for c in state.conditions)
     case = moved_case(state.case, by_ns) if state.case else None
-    return replace(initial(asset), seq=state.seq, conditions=known, case=case)
+    return replace(
+        initial(asset),
+        seq=state.seq,
+        conditions=known,
+        case=case,
+        beats=tuple(heartbeats.moved(beat, by_ns) for beat in state.beats),
+        memories=derived.moved(asset.derived, state.memories),
+    )
 
 
 def moved(condition: Condition, by_ns: int) -> Condition:

@@ -1,6 +1,7 @@
 """One cycle of one asset: a Tick goes in, a Snapshot comes out. Pure: no clock, no I/O, the same bits every time.
 
-batches -> latest -> frame -> mode, context -> models -> conditions, case -> window -> snapshot
+batches -> heartbeats -> latest -> derived tags -> frame -> mode, context -> models -> conditions, case -> window
+-> snapshot
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from agent.core import latest, quality, window
 from agent.core.nouns import Case, Condition, Event, Fault, Frame, Mode, Snapshot, Summary, Tick
 from agent.core.window import Window
-from agent.engine import alarms, cases, models, modes
+from agent.engine import alarms, cases, derived, heartbeats, models, modes
 from agent.engine.alarms import Say
 from agent.engine.asset import Asset
 from agent.engine.state import ModelState, State
@@ -28,17 +29,27 @@ def step(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
 
 def _step(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
     say = _reporter(asset.id, tick)
-    frame, newest = _frame(asset, state, tick)
+    read, frame = _read(asset, state, tick)
     mode = modes.step(asset.modes, state.mode, frame)
     frame = modes.placed(frame, mode, modes.context(asset, frame))
     model_states, so_far, faults = models.step(asset, state.models, frame, tick.seq)
     known, case, spoken = _obey(state, tick, say)
     events = _mode_event(state.mode.mode, frame, say)
-    conditions, pending, raised = alarms.step(asset, replace(state, conditions=known), frame, so_far, say)
+    conditions, pending, raised = alarms.step(asset, replace(read, conditions=known), frame, so_far, say)
     case, joined = cases.step(asset.id, case, conditions, raised, tick.now_ns, say)
     summaries, open_window = _fold(asset, state, frame, _score(asset, model_states))
     events += spoken + raised + joined
-    after = State(tick.seq, tick.now_ns, newest, mode, conditions, pending, case, open_window, model_states)
+    after = replace(
+        read,
+        seq=tick.seq,
+        t_ns=tick.now_ns,
+        mode=mode,
+        conditions=conditions,
+        pending_ns=pending,
+        case=case,
+        window=open_window,
+        models=model_states,
+    )
     return after, _snapshot(asset, after, tick, frame, tuple(events), summaries, faults)
 
 
@@ -54,10 +65,29 @@ def _reporter(asset: str, tick: Tick) -> Say:
     return say
 
 
-def _frame(asset: Asset, state: State, tick: Tick) -> tuple[Frame, latest.Latest]:
-    newest = latest.fold(state.latest, tick.batches, state.t_ns)
-    stale_ns = (np.asarray(asset.stale_s, np.float64) * 1e9).astype(np.int64)
-    return latest.frame(newest, tick, asset.names, stale_ns, state.t_ns), newest
+def _read(asset: Asset, state: State, tick: Tick) -> tuple[State, Frame]:
+    """The state with what the machine says (heartbeats, newest values) and what is derived of it, as a Frame too."""
+    n, stale_ns = len(asset.tags), asset.stale_ns
+    state = state if state.t_ns else _resumed(asset, state, tick)
+    beats = heartbeats.step(asset.heartbeats, state.beats, tick.batches)
+    muted, dead = heartbeats.standing(asset.heartbeats, beats, n)
+    newest = latest.fold(state.latest, tick.batches, state.t_ns, muted)
+    seen = latest.seen(newest, tick.now_ns, stale_ns, dead)
+    made, memories = derived.step(asset.derived, state.memories, newest, seen, tick, muted)
+    if len(asset.derived.rows):
+        newest = derived.folded(asset.derived, newest, made)
+        seen = latest.seen(newest, tick.now_ns, stale_ns, dead)
+    whole = replace(tick, batches=(*tick.batches, made)) if made else tick
+    frame = latest.frame(newest, seen, whole, asset.names, state.t_ns)
+    return replace(state, latest=newest, beats=beats, memories=memories), frame
+
+
+def _resumed(asset: Asset, state: State, tick: Tick) -> State:
+    """The state at the first tick of a run, knowing what grew stale in the pause before it: nothing bridges that."""
+    none = np.zeros(len(asset.tags), np.bool_)
+    seen = latest.seen(state.latest, tick.now_ns, asset.stale_ns, none)
+    _, memories = derived.step(asset.derived, state.memories, state.latest, seen, replace(tick, batches=()), none)
+    return replace(state, beats=heartbeats.resumed(state.beats), memories=memories)
 
 
 def _mode_event(before: Mode, frame: Frame, say: Say) -> list[Event]:
@@ -106,7 +136,7 @@ def _fold(asset: Asset, state: State, frame: Frame, score: float) -> tuple[tuple
 
 def _last(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
     """The tick before a stop: everything says BadShutdown, nothing is an event, nothing enters a summary."""
-    frame, _ = _frame(asset, state, replace(tick, batches=()))
+    _, frame = _read(asset, state, replace(tick, batches=()))
     down = np.full(len(asset.tags), quality.BAD_SHUTDOWN, np.uint32)
     frame = replace(frame, status=down, value=np.full(len(down), np.nan), texts={}, arrays={})
     frame = modes.placed(frame, replace(state.mode, mode=Mode.UNKNOWN), {})

@@ -15,7 +15,7 @@ from agent.runtime.pace import Pace
 
 log = logging.getLogger(__name__)
 
-# A cycle stands a little after the full period, where polls of the same phase have answered.
+# A cycle stands a little after the full period, where polls of phase 0 have answered: a share of it.
 PHASE = 0.2
 
 Outcome = Callable[[Tick, Snapshot], None]
@@ -33,7 +33,7 @@ class Cycle:
 
     async def run(self) -> None:
         """Tick until cancelled."""
-        pace = Pace(self.asset.period_s, "engine/missed", PHASE)
+        pace = Pace(self.asset.period_s, "engine/missed", PHASE * self.asset.period_s)
         while True:
             await pace.next()
             meters.current().turn(f"cycle {self.asset.id}")

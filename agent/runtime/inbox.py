@@ -82,8 +82,9 @@ def routed(batch: Batch, route: Route) -> Batch | None:
 class Intake:
     """One source's way in: routes what it puts to the assets, and knows how alive the source is.
 
-    Meters: `<source>/connected`, `/age_s` (since a sample that was not Bad), `/samples`, `/jitter_s` (of the time
-    between batches against their running mean, largest of the last minute, decaying).
+    Meters: `<source>/connected` (until its driver ends), `/age_s` (since a sample that was not Bad), `/samples`,
+    `/jitter_s` (of the time between batches against their running mean, largest of the last minute, decaying; a driver
+    that knows its due times tells its own).
     """
 
     def __init__(self, source: str, n_tags: int, routes: Sequence[Route], inboxes: dict[str, Inbox]) -> None:
@@ -111,6 +112,7 @@ class Intake:
         """The driver ended: all its tags are BadNoCommunication from now on."""
         now_ns = clock.now_ns()
         self._rhythm.clear()
+        self._up = False
         self.put(
             Batch(
                 self._source,
@@ -132,8 +134,6 @@ class Intake:
         if not quality.bad_mask(batch.status).all():
             self._good_ns, self._up = now_ns, True
             self._rhythm.setdefault(int(batch.tag[0]), _Rhythm()).beat(now_ns)
-        elif (batch.status == quality.BAD_NO_COMMUNICATION).all():
-            self._up = False
 
 
 class _Rhythm:

@@ -9,6 +9,7 @@ import asyncio
 import statistics
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from peers import libmodbus
 from agent.core.nouns import Tag
 from agent.drivers import modbus
 from agent.drivers.modbus.link import Link
-from agent.drivers.modbus.polling import classes
+from agent.drivers.modbus.polling import ask_all, scheduled
 
 POLLS, ROUNDS = 30, 7
 
@@ -44,14 +45,17 @@ async def bare(port, blocks):
 
 
 async def ours(config, wanted):
-    link = Link(config, 1.0)
-    (scan,) = classes(config, wanted)
-    await scan.poll(link)
+    link, batches = Link(config, 1.0), []
+    schedule = scheduled(config, wanted, batches.append)
+    (scan,) = schedule.classes
+    await ask_all(schedule, link)
     began = time.process_time()
     for _ in range(POLLS):
-        await scan.poll(link)
+        scan.due = replace(scan.due, ns=0)
+        await ask_all(schedule, link)
     used = time.process_time() - began
     link.close()
+    assert len(batches) == POLLS + 1
     return used
 
 
@@ -82,8 +86,8 @@ async def main():
     with libmodbus() as peer:
         config = modbus.Config(id="plc1", type="modbus", host="127.0.0.1", port=peer.port)
         wanted = tags(1000)
-        (scan,) = classes(config, wanted)
-        blocks = [(p.block.start, p.block.count) for p in scan._plan]
+        (scan,) = scheduled(config, wanted, list).classes
+        blocks = [(request.block.start, request.block.count) for request in scan.plan]
         rounds = [(await bare(peer.port, blocks), await ours(config, wanted)) for _ in range(ROUNDS)]
         per = 1e6 / (POLLS * len(blocks))
         raw, mine = (statistics.median(r[i] for r in rounds) * per for i in (0, 1))

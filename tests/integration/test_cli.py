@@ -24,8 +24,8 @@ def test_help_imports_nothing_heavy():
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "check", "config show", "status", "read", "watch", "ack", "shelve", "close", "backtest", "fit twin",
-     "fit detector", "users add", "demo"],
+    ["run", "check", "config show", "config options", "status", "read", "probe", "trace", "browse", "certs list",
+     "watch", "ack", "shelve", "close", "backtest", "fit twin", "fit detector", "users add", "demo"],
 )  # fmt: skip
 def test_each_command_explains_itself(command):
     done = edgetwin(*command.split(), "--help")
@@ -76,15 +76,18 @@ def test_read_opens_the_machine_itself_where_no_daemon_runs(tmp_path):
             "rig/lower/level",
             "rig/process/product",
             "rig/drive/state",
+            "rig/pump/hydraulic_power",
             *sets,
             "--json",
         )
         assert done.returncode == 0, done.stderr
-        level, product, state = json.loads(done.stdout)
+        level, product, state, power = json.loads(done.stdout)
         assert 0.1 < level["value"] < 0.5
         assert (level["by"], level["unit"]) == ("machine", "m")
         assert product["value"].startswith("water")
         assert state["value"] in range(8)
+        assert 0.0 <= power["value"] < 50.0  # of flow and pressure, which were read for it
+        assert (power["unit"], power["status"], power["by"]) == ("W", "Good", "machine")
         live.processes["plc1"].kill()
         dead = edgetwin("read", "configs/two-tank.yaml", "rig/lower/level", *sets, "--timeout", "2")
         assert dead.returncode == 1

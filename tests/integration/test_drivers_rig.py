@@ -29,7 +29,7 @@ def tags(source):
         if row["source"] == source:
             kind, order, scale = row["type"] or "float64", row["order"] or "ABCD", float(row["scale"] or 1)
             name = f"rig/{row['group']}/{row['tag']}"
-            found.append(Tag(name, row["address"], kind, order, 0.5, scale, writable=row["writable"] == "true"))
+            found.append(Tag(name, row["address"], kind, order, 0.5, scale=scale, writable=row["writable"] == "true"))
     return found
 
 

@@ -144,6 +144,13 @@ def closing_a_case(words, live, recording, folder):
     assert done.returncode == 0, done.stderr
 
 
+def a_recording(words, live, recording, folder):
+    swapped = [str(folder / w) if w == "bus.trace" else w for w in words]
+    done = edgetwin(*at_the_rig(live, swapped))
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert (folder / "bus.trace").exists()
+
+
 def a_user(words, live, recording, folder):
     (folder / "password").write_text("a long password\n")
     swapped = [str(folder / w) if w == "users" and i > 1 else w for i, w in enumerate(words)]
@@ -159,6 +166,7 @@ RUNS = {
     "fit twin": a_fit,
     "fit detector": a_fit,
     "close": closing_a_case,
+    "trace": a_recording,
     "users add": a_user,
 }
 

@@ -1,6 +1,8 @@
 /* A Modbus TCP server on libmodbus, for tests: modbus_server PORT (0: any; prints "ready PORT").
  * Input register i holds 7 i; holding registers and coils can be written; discrete input i is i % 3 == 0.
- * Any request that touches holding register 60 is refused with exception 2. Unit 9 never answers.
+ * Any request that touches holding register 60 is refused with exception 2. Units 9, 19, 29 ... never answer.
+ * Unit 8 knows no mask write (function 22), unit 7 no single writes (5, 6): exception 1.
+ * Holding register 1990 counts writes.
  * Holding register 90 = n delays the answer to the next read by n ms. Input register 500 counts requests. */
 #include <arpa/inet.h>
 #include <modbus/modbus.h>
@@ -10,7 +12,7 @@
 #include <sys/select.h>
 #include <unistd.h>
 
-enum { UNIT = 6, FUNCTION = 7, ADDRESS = 8, COUNT = 10, REFUSED = 60, DELAY = 90, REQUESTS = 500 };
+enum { UNIT = 6, FUNCTION = 7, ADDRESS = 8, COUNT = 10, REFUSED = 60, DELAY = 90, REQUESTS = 500, WRITES = 1990 };
 
 static int word(const uint8_t *query, int at) { return query[at] << 8 | query[at + 1]; }
 
@@ -18,7 +20,12 @@ static void answer(modbus_t *ctx, modbus_mapping_t *map, const uint8_t *query, i
     int function = query[FUNCTION], start = word(query, ADDRESS);
     int count = function == 5 || function == 6 ? 1 : word(query, COUNT);
     map->tab_input_registers[REQUESTS]++;
-    if (query[UNIT] == 9) return;
+    if (function > 4) map->tab_registers[WRITES]++;
+    if (query[UNIT] % 10 == 9) return;
+    if ((query[UNIT] == 8 && function == 22) || (query[UNIT] == 7 && (function == 5 || function == 6))) {
+        modbus_reply_exception(ctx, query, MODBUS_EXCEPTION_ILLEGAL_FUNCTION);
+        return;
+    }
     if ((function == 3 || function == 6 || function == 16) && start <= REFUSED && REFUSED < start + count) {
         modbus_reply_exception(ctx, query, MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS);
         return;

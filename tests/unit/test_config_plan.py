@@ -279,14 +279,28 @@ def test_what_a_driver_counts_are_tags_of_the_gateway(tmp_path, monkeypatch):
     assert {"plc1/rtt_s", "plc2/rtt_s", "plc1/age_s"} <= set(own.names)
 
 
+def test_a_silent_unit_is_one_event(tmp_path, monkeypatch):
+    from agent.config import kinds
+    from agent.core.nouns import Meter
+
+    driver = kinds.driver("modbus")
+    meters = [Meter("breaker"), Meter("unit_7_breaker"), Meter("unit_7_age_s", "s")]
+    monkeypatch.setattr(driver, "meters", lambda config, tags: meters, raising=False)
+    own = planned(tmp_path).assets[-1]
+    (rule,) = [r for r in own.rules if r.id == "plc1.unit_7.communication"]
+    assert (rule.point, rule.side, rule.category) == ("plc1/unit_7_breaker", "high", "event")
+    assert rule.message == "plc1 unit 7 does not answer"
+    assert sum(r.kind == "communication" for r in own.rules) == 4
+
+
 def test_drivers_tell_their_meters_without_their_protocol_library():
     import subprocess
     import sys
 
     code = (
         "import sys; from agent.drivers import modbus, opcua; "
-        "plc = opcua.Config(id='plc', type='opcua', endpoint='opc.tcp://plc.test'); "
-        "print([m.name for d, c in ((modbus, None), (opcua, plc)) for m in d.meters(c, ())], "
+        "print([m.name for d, at in ((modbus, {'host': 'h'}), (opcua, {'endpoint': 'opc.tcp://h'})) "
+        "for m in d.meters(d.Config(id='x', type=d.__name__.split('.')[-1], **at), ())], "
         "[n for n in ('pymodbus', 'asyncua') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -70,10 +70,11 @@ def test_types_of_parts_of_registers_and_decimals(tmp_path):
     assert [t.type for t in tags_of(write(tmp_path, YAML, csv)).tags] == kinds
 
 
-def test_only_whole_registers_can_be_written(tmp_path):
-    csv = HEADER.replace("order", "writable") + "a,b,holding:1,uint8l,true\na,c,holding:1,bcd16,true\n"
+def test_parts_of_registers_can_be_written_but_not_arrays_of_them(tmp_path):
+    csv = HEADER.replace("order", "writable") + "a,b,holding:1,uint8l,true\na,c,holding:3,uint8[4],true\n"
     (found,) = told(write(tmp_path, YAML, csv))
-    assert "one byte of a register cannot be written alone" in found[3]
+    assert found[:2] == ("rig.csv", 3)
+    assert "parts of registers are written one by one, expected no array of them" in found[3]
 
 
 def test_addresses_from_1_reach_from_1_to_65536(tmp_path):

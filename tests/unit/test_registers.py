@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from agent.core import quality
 from agent.core.address import Address, Table, parse
 from agent.core.byteorder import positions
+from agent.core.decoding import Decoder
 from agent.core.nouns import Kind, Tag
-from agent.core.registers import Decoder, encode, field_of
+from agent.core.registers import encode, field_of
 from agent.core.scaling import Scaling, engineering, raw_of
 
 ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")

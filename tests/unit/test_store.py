@@ -3,6 +3,7 @@
 import random
 import sqlite3
 import tempfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,20 @@ def test_a_block_gives_back_each_message_bit_by_bit():
     assert back.batches[0].value.tobytes() == ticks[7].batches[0].value.tobytes()
 
 
-@pytest.mark.parametrize("body", [b"", b"\x02abc", b"\x01junk", b"\x01" + b"\0" * 40])
+def test_a_block_of_messages_larger_than_the_compressors_window_is_kept_as_differences():
+    random = np.random.default_rng(4)
+    noise = [random.bytes(40_000) for _ in range(2)]
+    entries = [
+        entry(RAW, noise[n % 2] + bytes([n] * (1 if n == 5 else 8)), kind=("tick", "snapshot")[n % 2], t_ns=n)
+        for n in range(12)
+    ]
+    body = blocks.pack(entries).body
+    assert blocks.unpack(body) == [(e.kind, e.t_ns, e.body) for e in entries]
+    assert len(body) < 3.2 * 40_000  # both messages once, and the one of another length
+    assert len(zlib.compress(b"".join(e.body for e in entries), 6)) > 11 * 40_000
+
+
+@pytest.mark.parametrize("body", [b"", b"\x03abc", b"\x02abc", b"\x01junk", b"\x01" + b"\0" * 40])
 def test_bytes_that_are_not_a_block_are_refused(body):
     with pytest.raises(ValueError, match="block"):
         blocks.unpack(body)

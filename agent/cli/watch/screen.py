@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from agent.cli.telling import listed
 from agent.cli.watch.history import View, sparkline
 from agent.core import quality
 from agent.core.nouns import Condition, Kind, Mode, Part, Point, Role, Snapshot
@@ -83,9 +84,10 @@ def _trend(view: View, point: Point, width: int) -> str:
 def _shown(view: View, asset: str, point: Point, value: float, status: int) -> str:
     if quality.is_bad(status):
         return "-"
-    if point.kind is Kind.TEXT:
+    if point.kind in (Kind.TEXT, Kind.ARRAY):
         row = [p.id for p in view.catalogue.of(asset)].index(point.id) if view.catalogue else -1
-        return view.newest[asset].texts.get(row, "-")
+        array = view.newest[asset].arrays.get(row)
+        return view.newest[asset].texts.get(row, "-") if array is None else listed(array.tolist())
     if point.kind is Kind.ENUMERATION and value == value:
         return point.enum.get(int(value), f"{value:g}")
     return _number(value, status)

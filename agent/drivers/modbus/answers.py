@@ -1,18 +1,21 @@
-"""Which bytes are an answer at all: pymodbus decodes what is too long, odd, or of a function that nobody asked for."""
+"""Which bytes are an answer at all, kept as bytes: pymodbus decodes what is too long, odd, or of a function that nobody
+asked for, and makes a Python number of each register."""
 
 from __future__ import annotations
 
-import struct
+from typing import Any
 
-from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient, AsyncModbusUdpClient
-from pymodbus.exceptions import ModbusException
-from pymodbus.pdu import ModbusPDU
+import numpy as np
+import numpy.typing as npt
+from pymodbus.pdu import DecodePDU, ModbusPDU
 
-Client = AsyncModbusTcpClient | AsyncModbusUdpClient | AsyncModbusSerialClient
+from agent.drivers.modbus.errors import MalformedError
+
+Values = npt.NDArray[Any]
 
 COUNTED = {1: 1, 2: 1, 3: 2, 4: 2}  # reads, whose data have a byte count: bytes of the smallest datum
 BITS = (1, 2)
-ECHOED = {5: 5, 6: 5, 15: 5, 16: 5}  # writes, whose answer has a fixed length
+ECHOED = {5: 5, 6: 5, 15: 5, 16: 5, 22: 7}  # writes, whose answer repeats the beginning of the request: its length
 
 
 def why_malformed(pdu: bytes) -> str:
@@ -30,51 +33,59 @@ def why_malformed(pdu: bytes) -> str:
     return ""
 
 
-def check_ours(answer: ModbusPDU, client: Client, function: int, count: int | None) -> None:
-    """ModbusException unless it answers the last request, a read with `count` values (None: a write).
+class Reply(ModbusPDU):
+    """An answer as it came: its function, the bytes that follow it, and the exception code if it is one."""
 
-    pymodbus lets transaction 0 and, where unit 0 was asked, any unit pass.
+    def __init__(self, pdu: bytes) -> None:
+        """Keep a PDU; ModbusPDU would make a dozen attributes that no answer of ours has."""
+        self.function_code = pdu[0]
+        self.data = pdu[1:]
+        self.exception_code = pdu[1] if pdu[0] & 0x80 else 0
+        self.dev_id = self.transaction_id = self.retries = 0
+
+    def __str__(self) -> str:
+        """The answer in hexadecimal."""
+        return f"Reply({self.function_code}, {self.data.hex()})"
+
+
+class Answers(DecodePDU):
+    """What pymodbus' framers hand their PDUs to: answers alone are taken, and kept as they came."""
+
+    def __init__(self) -> None:
+        """Decode as a client does."""
+        super().__init__(is_server=False)
+
+    def decode(self, frame: bytes) -> Reply:
+        """The answer in a PDU. MalformedError says why it is none."""
+        if why := why_malformed(frame):
+            raise MalformedError(why)
+        return Reply(frame)
+
+
+def check_ours(reply: Reply, request: ModbusPDU) -> None:
+    """MalformedError unless it answers this request: pymodbus lets transaction 0, and any unit where 0 was asked, pass.
+
+    A read must bring what was asked for, a write must repeat what was written.
     """
-    expected = (client.ctx.request_transaction_id, client.ctx.request_dev_id, function)
-    found = (answer.transaction_id, answer.dev_id, answer.function_code & 0x7F)
+    expected = (request.transaction_id, request.dev_id, request.function_code)
+    found = (reply.transaction_id, reply.dev_id, reply.function_code & 0x7F)
     if found != expected:
         form = "the answer is to transaction {}, unit {}, function {}, expected {}, {}, {}"
-        raise ModbusException(form.format(*found, *expected))
-    if count is None or answer.isError():
+        raise MalformedError(form.format(*found, *expected))
+    if reply.exception_code:
         return
-    came, asked = (len(answer.bits), -(-count // 8) * 8) if function in BITS else (len(answer.registers), count)
-    if came != asked:
-        raise ModbusException(f"{came} values came where {asked} were asked")
+    if request.function_code in ECHOED:
+        if reply.data != request.encode()[: len(reply.data)]:
+            raise MalformedError(f"the answer repeats {reply.data.hex()} of a write of {request.encode().hex()}")
+        return
+    asked = -(-request.count // 8) if request.function_code in BITS else 2 * request.count
+    if len(reply.data) - 1 != asked:
+        raise MalformedError(f"{len(reply.data) - 1} bytes of values came where {asked} were asked")
 
 
-def guard(client: Client) -> None:
-    """Make bytes that are no answer fail the request in flight, if there is one, and nothing else.
-
-    Of a client that has not yet connected: what comes before its first request is nobody's answer.
-    """
-    client.ctx.response_future.cancel()
-    _contain(client)
-    decode = client.ctx.framer.decoder.decode
-
-    def strict(frame: bytes) -> ModbusPDU | None:
-        if why := why_malformed(frame):
-            raise ModbusException(why)
-        return decode(frame)
-
-    client.ctx.framer.decoder.decode = strict  # type: ignore[method-assign]
-
-
-def _contain(client: Client) -> None:
-    """Make bytes that cannot be decoded fail the request in flight; pymodbus lets them fail in the event loop."""
-    decode = client.ctx.callback_data
-
-    def contained(data: bytes, addr: tuple[object, ...] | None = None) -> int:
-        try:
-            return decode(data, addr)
-        except (ModbusException, struct.error, IndexError, ValueError) as error:
-            why = error.string if isinstance(error, ModbusException) else error
-            if not client.ctx.response_future.done():
-                client.ctx.response_future.set_exception(ModbusException(f"not a Modbus answer: {why}"))
-            return len(data)
-
-    client.ctx.callback_data = contained  # type: ignore[method-assign]
+def values_of(reply: Reply, count: int) -> Values:
+    """The `count` values of a read: registers u2[count] (big-endian, as they came) or bits bool[count]."""
+    if reply.function_code in BITS:
+        content = np.frombuffer(reply.data, np.uint8, offset=1)
+        return np.unpackbits(content, count=count, bitorder="little").view(np.bool_)
+    return np.frombuffer(reply.data, ">u2", offset=1)

@@ -1,60 +1,40 @@
-"""One connection to a Modbus endpoint. One request at a time; after anything but an answer the connection is renewed,
-so that nothing late is ever taken for the answer to another request."""
+"""The way to a Modbus endpoint, opened when it is needed. One request at a time; after anything but an answer the
+connection is renewed, so that nothing late is ever taken for the answer to another request. A serial port stays open
+and is listened to instead (quiet.py says for how long)."""
 
 from __future__ import annotations
 
 import logging
-import random
-import termios
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import anyio
-from pymodbus import FramerType
-from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient, AsyncModbusUdpClient
-from pymodbus.exceptions import ConnectionException, ModbusException, ModbusIOException
 from pymodbus.pdu import ModbusPDU
 
 from agent.core.address import Table
 from agent.core.blocks import Block
-from agent.drivers.modbus.answers import Client, check_ours, guard
+from agent.drivers.modbus import bustrace, security
+from agent.drivers.modbus.answers import Reply, Values, values_of
+from agent.drivers.modbus.backup import Choice
+from agent.drivers.modbus.bustrace import BusTrace
 from agent.drivers.modbus.config import Config
+from agent.drivers.modbus.conversation import Conversation, ignored
+from agent.drivers.modbus.errors import NoAnswerError, Refused, UnreachableError
+from agent.drivers.modbus.opening import endpoints, opened
+from agent.drivers.modbus.quiet import Quiet, silence_s
+from agent.drivers.modbus.requests import masking, named, reading, writing
 from agent.runtime import clock, meters
 
-FRAMER = {
-    "tcp": FramerType.SOCKET,
-    "udp": FramerType.SOCKET,
-    "rtu-over-tcp": FramerType.RTU,
-    "rtu": FramerType.RTU,
-    "ascii": FramerType.ASCII,
-}
+__all__ = ["Link", "NoAnswerError", "Refused", "UnreachableError"]
 
+log = logging.getLogger(__name__)
 
-class Refused(Exception):  # noqa: N818  (an answer, not an error)
-    """The device answered with an exception code (Modbus application protocol, section 7)."""
-
-    def __init__(self, block: str, code: int) -> None:
-        """Say what was refused and with which code."""
-        super().__init__(f"{block}: the device answered with exception {code}{MEANING.get(code, '')}")
-        self.code = code
-
-
-class NoAnswerError(ConnectionError):
-    """The connection was closed, or what came is not the answer to the request."""
-
-
-MEANING = {
-    1: " (function not supported)",
-    2: " (no such address)",
-    3: " (value or length not allowed)",
-    4: " (device failure)",
-    6: " (busy)",
-    10: " (gateway: no path)",
-    11: " (gateway: unit does not answer)",
-}
+# What is still to come on a line outlives the driver that asked for it and was started again.
+LINES: dict[tuple[str, float, float], Quiet] = {}
 
 
 class Link:
-    """The connection of one endpoint, opened when it is needed. `timeout_s` covers connecting and the answer."""
+    """The way to one endpoint, or to its backup. `timeout_s` is waited for an answer."""
 
     def __init__(self, config: Config, timeout_s: float) -> None:
         """Prepare, without connecting."""
@@ -62,156 +42,221 @@ class Link:
         logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
         self.config = config
         self.timeout_s = timeout_s
-        self._client: Client | None = None
+        self._endpoints = endpoints(config)
+        self._choice = Choice(len(self._endpoints), config.return_after_s)
+        self._conversation: Conversation | None = None
         self._turn = anyio.Lock(fast_acquire=True)
-        self._quiet_until_ns = 0
-        self._asking = False
+        self._quiet = _quiet(config, timeout_s)
+        self._pause_ns = int(config.pause_between_requests_s * 1e9)
+        self._next_ns = 0
+        self._trace = _trace(config)
+        self._valid_until_s: float | None = None
+        if config.certificate is not None:
+            meters.current().gauge(f"{config.id}/certificate_days", self._certificate_days)
+        self._requests, self._rtt = f"{config.id}/requests", f"{config.id}/rtt_s"
+        if len(self._endpoints) > 1:
+            meters.current().set(f"{config.id}/backup", 0.0)
 
-    async def read(self, block: Block, once: bool = False) -> tuple[list[int], int]:
-        """The registers or bits of a block, `count` of them, and when they came. Refused, TimeoutError, OSError.
+    async def read(self, block: Block, once: bool = False, stay: bool = False) -> tuple[Values, int]:
+        """The values of a block, registers u2[count] or bits bool[count], and when they came. Refused, OSError.
 
-        `once`: do not repeat it although it was not answered.
+        Of OSErrors, TimeoutError and NoAnswerError are about this block, after as many tries as may be (`once`: one);
+        UnreachableError says that there is no connection. `stay`: it is no moment to go back from the backup.
         """
-        what = f"{self.config.where} unit {block.unit} {block.table.word}:{block.start}+{block.count}"
-        for _ in range(0 if once else self.config.retries):
+        request = reading(block)
+        tries = 1 if once else 1 + self.config.repeats
+        while True:
             try:
-                return await self._read(block, what)
+                reply, t_ns = await self._ask(request, may_return=not stay)
+                return values_of(reply, block.count), t_ns
             except (TimeoutError, NoAnswerError):
-                continue
-        return await self._read(block, what)
+                tries -= 1
+                if not tries:
+                    raise
 
-    async def _read(self, block: Block, what: str) -> tuple[list[int], int]:
-        def ask(client: Client) -> Awaitable[ModbusPDU]:
-            reads = (
-                client.read_coils,
-                client.read_discrete_inputs,
-                client.read_holding_registers,
-                client.read_input_registers,
-            )
-            return reads[block.table - 1](block.start, count=block.count, device_id=block.unit)
+    async def write(self, unit: int, table: Table, start: int, values: Sequence[int]) -> None:
+        """Write coils (FC 5, 15) or holding registers (FC 6, 16), sent once. Refused, OSError.
 
-        answer, t_ns = await self._ask(ask, what, int(block.table), block.count)
-        values: Sequence[int] = answer.bits if block.table.bits else answer.registers
-        return list(values[: block.count]), t_ns
+        UnreachableError: nothing was written; after any other OSError nobody knows.
+        """
+        await self._ask(writing(unit, table, start, values, self.config.write_multiple), may_return=False)
 
-    async def write(self, unit: int, table: Table, start: int, values: list[int]) -> None:
-        """Write one coil (FC 5), one register (6) or several registers (16). Refused, TimeoutError, OSError."""
+    async def mask(self, unit: int, start: int, mask: int, value: int) -> None:
+        """Write the bits of `mask` in one holding register (FC 22), sent once. Errors as in `write`."""
+        await self._ask(masking(unit, start, mask, value), may_return=False)
 
-        def ask(client: Client) -> Awaitable[ModbusPDU]:
-            if table is Table.COIL:
-                return client.write_coil(start, bool(values[0]), device_id=unit)
-            if len(values) == 1:
-                return client.write_register(start, values[0], device_id=unit)
-            return client.write_registers(start, values, device_id=unit)
-
-        function = 5 if table is Table.COIL else 6 if len(values) == 1 else 16
-        await self._ask(ask, f"{self.config.where} unit {unit} write {table.word}:{start}", function)
-
-    async def _ask(
-        self, ask: Callable[[Client], Awaitable[ModbusPDU]], what: str, function: int, count: int | None = None
-    ) -> tuple[ModbusPDU, int]:
-        async def checked(client: Client) -> ModbusPDU:
-            answer = await ask(client)
-            check_ours(answer, client, function, count)
-            return answer
-
+    async def _ask(self, request: ModbusPDU, may_return: bool = True) -> tuple[Reply, int]:
+        unit = request.dev_id
+        if self._quiet is not None:
+            await _sleep_until(self._quiet.owed_ns(unit))  # before our turn: others need not wait for it
         async with self._turn:
-            await self._keep_quiet()
-            counts, answered = meters.current(), False
-            counts.add(f"{self.config.id}/requests")
-            try:
-                asked_ns, self._asking = clock.now_ns(), True
-                answer = await self._exchange(checked)
-                t_ns, answered = clock.now_ns(), True
-            except ConnectionException as error:
-                raise NoAnswerError(f"{what}: the connection was closed") from error
-            except (ModbusIOException, TimeoutError) as error:
-                raise TimeoutError(f"{what}: no answer within {self.timeout_s:g} s") from error
-            except ModbusException as error:
-                raise NoAnswerError(f"{what}: {error.string}") from error
-            finally:
-                self._asking = False
-                if not answered:
-                    counts.add(f"{self.config.id}/errors")
-                    self._drop()
-            counts.set(f"{self.config.id}/rtt_s", (t_ns - asked_ns) * 1e-9)
-            return self._accept(answer, what), t_ns
+            conversation = await self._connected(may_return)
+            if self._quiet is not None or self._pause_ns:
+                await self._keep_quiet(unit)
+            reply, t_ns = await self._exchange(conversation, request)
+            self._choice.answered(unit)
+            if reply.exception_code:
+                refused = Refused(self._named(request), reply.exception_code)
+                self._count(refused, unit)
+                raise refused
+            return reply, t_ns
 
-    async def _exchange(self, ask: Callable[[Client], Awaitable[ModbusPDU]]) -> ModbusPDU:
-        """One request; `timeout_s` covers connecting too. An open client keeps the time by itself."""
-        if self._client is not None:
-            return await ask(self._client)
-        with anyio.fail_after(self.timeout_s + self.config.pause_after_connect_s):
-            return await ask(await self._open())
-
-    def _accept(self, answer: ModbusPDU, what: str) -> ModbusPDU:
-        if answer.isError():
-            meters.current().add(f"{self.config.id}/errors")
-            raise Refused(what, answer.exception_code)
-        return answer
-
-    async def _keep_quiet(self) -> None:
-        rest_ns = self._quiet_until_ns - clock.now_ns()
-        if rest_ns > 0:
-            await anyio.sleep(rest_ns * 1e-9)
-        self._quiet_until_ns = clock.now_ns() + int(self.config.pause_between_requests_s * 1e9)
-
-    async def _open(self) -> Client:
-        client = self._new()
-        guard(client)
+    async def _exchange(self, conversation: Conversation, request: ModbusPDU) -> tuple[Reply, int]:
+        counts, unit, answered, silent = meters.current(), request.dev_id, False, True
+        counts.add(self._requests)
+        asked_ns = clock.now_ns()
         try:
-            # pymodbus' connect() hides the reason of a failure; this is what it does.
-            client.ctx.transport, _ = await client.ctx.call_create()
-        except termios.error as error:
-            raise OSError(f"{self.config.where} does not take these serial settings: {error}") from error
-        # A gateway may hand a late answer to the connection that follows: its transactions are others.
-        client.ctx.next_tid = random.randrange(65_000)
-        self._client = client
+            reply = await conversation.ask(request)
+            answered = True
+        except (TimeoutError, NoAnswerError) as error:
+            silent = isinstance(error, TimeoutError)
+            said = type(error)(f"{self._named(request)}: {error}")
+            self._count(said, unit)
+            self._move(unit)
+            raise said from None
+        finally:
+            t_ns = clock.now_ns()
+            self._next_ns = t_ns + self._pause_ns
+            if not answered:
+                self._unanswered(unit, t_ns, silent)
+            elif self._quiet is not None:
+                self._quiet.answered(unit, t_ns)
+        counts.set(self._rtt, (t_ns - asked_ns) * 1e-9)
+        return reply, t_ns
+
+    def _unanswered(self, unit: int, now_ns: int, silent: bool) -> None:
+        if self._quiet is not None:
+            self._quiet.unanswered(unit, now_ns, silent)
+        if not self.config.serial:
+            self._drop()
+
+    def _named(self, request: ModbusPDU) -> str:
+        return f"{self._endpoints[self._choice.at]} {named(request)}"
+
+    def _count(self, error: Exception, unit: int | None = None) -> None:
+        counts, source = meters.current(), self.config.id
+        counts.add(f"{source}/errors")
+        counts.add(f"{source}/{getattr(error, 'meter', 'timeouts')}")
+        if unit is not None:
+            counts.add(f"{source}/unit_{unit}_errors")
+
+    async def _keep_quiet(self, unit: int) -> None:
+        quiet_ns = 0 if self._quiet is None else self._quiet.until_ns(unit)
+        await _sleep_until(max(self._next_ns, quiet_ns))
+
+    def _heard(self, first: int, asked: int | None) -> None:
+        if self._quiet is not None:
+            self._quiet.heard(clock.now_ns(), first, asked)
+
+    async def _connected(self, may_return: bool) -> Conversation:
+        found = self._conversation
+        if found is None or not found.is_active():
+            return await self._open()
+        if may_return and self._choice.due(clock.now_ns()):
+            return await self._returned(found)
+        return found
+
+    async def _open(self) -> Conversation:
+        failures = []
+        for endpoint in self._choice.both:
+            try:
+                made = await self._opened(endpoint)
+            except UnreachableError as error:
+                failures.append(str(error))
+                continue
+            self._use(endpoint, "cannot be reached")
+            self._conversation = made
+            await anyio.sleep(self.config.pause_after_connect_s)
+            return made
+        raise UnreachableError("; ".join(failures))
+
+    async def _returned(self, backup: Conversation) -> Conversation:
+        """The main endpoint if it can be connected again, else the backup, which stays connected until then."""
+        try:
+            made = await self._opened(0)
+        except UnreachableError:
+            return backup
+        backup.end()
+        self._use(0, "is the backup")
+        self._conversation = made
         await anyio.sleep(self.config.pause_after_connect_s)
-        return client
+        return made
 
-    def _new(self) -> Client:
-        config = self.config
-        if config.serial:
-            return AsyncModbusSerialClient(
-                config.device,
-                framer=FRAMER[config.transport],
-                baudrate=config.baudrate,
-                parity=config.parity,
-                stopbits=config.stopbits,
-                bytesize=config.bytesize,
-                reconnect_delay=0,
-                timeout=self.timeout_s,
-                retries=0,
-                trace_connect=self._lost,
-            )
-        kind = AsyncModbusUdpClient if config.transport == "udp" else AsyncModbusTcpClient
-        return kind(
-            config.host,
-            framer=FRAMER[config.transport],
-            port=config.port,
-            reconnect_delay=0,
-            timeout=self.timeout_s,
-            retries=0,
-            trace_connect=self._lost,
-        )
+    async def _opened(self, endpoint: int) -> Conversation:
+        to, within_s = self._endpoints[endpoint], self.config.connect_timeout(self.timeout_s)
+        if self._quiet is not None:
+            self._quiet.opened()
+        try:
+            with anyio.fail_after(within_s):
+                made = await opened(self.config, to, self.timeout_s, self._heard, self._traced())
+        except OSError as error:
+            why = f"no connection within {within_s:g} s" if isinstance(error, TimeoutError) else error
+            unreachable = UnreachableError(f"{to}: {why}")
+            self._count(unreachable)
+            raise unreachable from error
+        if self.config.certificate is not None:
+            self._valid_until_s = security.valid_until(self.config.certificate).timestamp()
+        return made
 
-    def _lost(self, connected: bool) -> None:
-        """Tell a request in flight that the peer closed: pymodbus would wait for its timeout."""
-        if connected or self._client is None:
-            return
-        client, self._client = self._client, None
-        if self._asking and not client.ctx.response_future.done():
-            client.ctx.response_future.set_exception(ConnectionException("closed"))
+    def _certificate_days(self) -> float | None:
+        return None if self._valid_until_s is None else (self._valid_until_s - clock.wall_ns() * 1e-9) / 86400
 
-    def _drop(self) -> None:
-        """Renew the connection before the next request; without transaction numbers, let a late answer go by first."""
-        if FRAMER[self.config.transport] is not FramerType.SOCKET:
-            self._quiet_until_ns = clock.now_ns() + int(self.timeout_s * 1e9)
-        self.close()
+    def _move(self, unit: int) -> None:
+        """Go over to the other endpoint where the one in use answers nothing any more."""
+        choice = self._choice
+        before = choice.at
+        choice.unanswered(unit, clock.now_ns())
+        self._tell(before, "does not answer")
+
+    def _use(self, endpoint: int, why: str) -> None:
+        before = self._choice.at
+        self._choice.use(endpoint, clock.now_ns())
+        self._tell(before, why)
+
+    def _tell(self, before: int, why: str) -> None:
+        now = self._choice.at
+        if now != before:
+            log.warning("%s: %s %s, reading %s", self.config.id, self._endpoints[before], why, self._endpoints[now])
+            meters.current().set(f"{self.config.id}/backup", float(now))
+
+    def _traced(self) -> Callable[[str, bytes], None]:
+        if self._trace is None:
+            return ignored
+        number = self._trace.connection()
+        self._trace.put(number, bustrace.OPENED, b"")
+        return partial(self._trace.put, number)
+
+    def peace_ns(self, unit: int) -> int:
+        """Until when an answer of `unit` may still be on its way: a request made before would wait for that."""
+        return 0 if self._quiet is None else self._quiet.owed_ns(unit)
 
     def close(self) -> None:
-        """Close the connection; the next request opens a new one."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        """Close what is open; a request that follows would open it again."""
+        self._drop()
+        if self._trace is not None:
+            self._trace.close()
+
+    def _drop(self) -> None:
+        conversation, self._conversation = self._conversation, None
+        if conversation is not None:
+            conversation.end()
+
+
+def _quiet(config: Config, timeout_s: float) -> Quiet | None:
+    if config.numbered:
+        return None
+    between_s = silence_s(config.baudrate, config.bits_per_character) if config.transport == "rtu" else 0.0
+    return LINES.setdefault((config.where, between_s, timeout_s), Quiet(between_s, timeout_s))
+
+
+def _trace(config: Config) -> BusTrace | None:
+    if config.trace_file is None:
+        return None
+    about = {"source": config.id, "transport": config.transport}
+    return BusTrace(config.trace_file, config.trace_mb, about)
+
+
+async def _sleep_until(due_ns: int) -> None:
+    rest_ns = due_ns - clock.now_ns()
+    if rest_ns > 0:
+        await anyio.sleep(rest_ns * 1e-9)

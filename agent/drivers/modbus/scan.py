@@ -1,26 +1,27 @@
-"""One scan class: the tags of one period, read in the fewest requests and put as one batch.
+"""One scan class: the tags of one period and phase, read in the fewest requests and put as one batch. It does no I/O.
 
-What a device refuses (exception 1, 2 or 3) is cut in halves until the one bad address stands alone; that division is
+What a device refuses (exception 2 or 3) is cut in halves until the one bad address stands alone; that division is
 remembered. The bad tag is Bad and is asked again each `retry_refused_s`; once one is answered after all, the whole
-class is planned anew. A unit that does not answer, or answers nonsense, where others on the endpoint do, is asked again
-after a pause that doubles each time; its tags are Bad meanwhile and the others keep their period.
+class is planned anew.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from agent.core import blocks, quality
-from agent.core.nouns import Batch, Tag
+from agent.core.due import Due
+from agent.core.nouns import I4, Batch, Tag
 from agent.core.registers import field_of
 from agent.core.scaling import Scaling
-from agent.drivers.modbus.config import Config, check
+from agent.drivers.modbus.config import Config
 from agent.drivers.modbus.layout import Columns, Layout, Outcome
-from agent.drivers.modbus.link import Link, NoAnswerError, Refused
+from agent.drivers.modbus.planning import groups_of, limits_of
 from agent.runtime import clock
 
 STATUS = {
@@ -33,131 +34,131 @@ STATUS = {
 }
 CUT = (2, 3)
 LASTING = (1, 2, 3)
-SILENT = (10, 11)
+
+Values = Sequence[int] | npt.NDArray[np.generic]
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A request of the plan; `refused` is the exception code it was refused with, if it was."""
+@dataclass(slots=True, eq=False)
+class Request:
+    """A request of the plan, and what became of it since the last batch; `refused` is the exception code, if it was."""
 
     block: blocks.Block
+    outcome: Outcome | None = None
     refused: int = 0
     retry_ns: int = 0
 
 
-@dataclass(slots=True)
-class Units:
-    """Which units of an endpoint are silent, shared by its scan classes. An endpoint of one unit has no use for it."""
-
-    all: frozenset[int]
-    retry_ns: dict[int, int] = field(default_factory=dict)
-    pause_s: dict[int, float] = field(default_factory=dict)
-
-    def silent(self, unit: int, now_ns: int) -> bool:
-        """Whether a unit is to be left alone for now."""
-        return self.retry_ns.get(unit, 0) > now_ns
-
-    def failed(self, unit: int, first_s: float, longest_s: float) -> bool:
-        """Take note that a unit did not answer; False when no unit is left that does."""
-        self.pause_s[unit] = min(2 * self.pause_s.get(unit, first_s / 2), longest_s)
-        self.retry_ns[unit] = clock.now_ns() + int(self.pause_s[unit] * 1e9)
-        return len(self.pause_s) < len(self.all)
-
-    def answered(self, unit: int) -> None:
-        """Take note that a unit answered."""
-        if unit in self.pause_s:
-            del self.pause_s[unit], self.retry_ns[unit]
-
-
 class ScanClass:
-    """The tags of one period. `rows` index the source's tags."""
+    """The tags of one period and phase. `rows` index the source's tags; `wrong` are those that can never be read."""
 
-    def __init__(self, config: Config, tags: Sequence[Tag], rows: Sequence[int], units: Units) -> None:
-        """Plan the requests; a tag that can never be read is Bad in each batch."""
-        self._config = config
-        self._units = units
-        self.period_s = tags[rows[0]].scan_s
-        wrong = {i for i, _ in check(config, [replace(tags[row], writable=False) for row in rows])}
-        self._wrong = np.array([row for i, row in enumerate(rows) if i in wrong], np.int32)
-        self._rows = np.array([row for i, row in enumerate(rows) if i not in wrong], np.int32)
-        self._fields = [field_of(tags[row], config.unit_id, config.address_base) for row in self._rows]
-        self._scaling = Scaling.of([tags[row] for row in self._rows])
-        self._plan = self._planned()
-        self._layout = self._laid_out()
+    def __init__(self, config: Config, tags: Sequence[Tag], rows: Sequence[int], wrong: frozenset[int]) -> None:
+        """Plan the requests; a tag that can never be read is Bad in each whole batch."""
+        self._id, self._retry_ns = config.id, int(config.retry_refused_s * 1e9)
+        self.due = Due.of(tags[rows[0]].scan_s, tags[rows[0]].phase_s, clock.now_ns())
+        self._wrong = np.array([row for row in rows if row in wrong], np.int32)
+        self._rows = np.array([row for row in rows if row not in wrong], np.int32)
+        mine = [tags[row] for row in self._rows]
+        self._fields = [field_of(tag, config.unit_id, config.address_base) for tag in mine]
+        self._groups, self._limits = groups_of(mine), limits_of(config)
+        self._scaling = Scaling.of(mine)
+        self._layout: Layout | None = None
+        self._recovered = False
+        self.plan = self._planned()
+        self.todo: deque[Request] = deque()
+        self.open = self.fresh = False
 
-    def _planned(self) -> list[Planned]:
-        c = self._config
-        return [Planned(b) for b in blocks.plan(self._fields, None, c.max_gap, c.max_registers, c.max_bits)]
+    def _planned(self) -> list[Request]:
+        return [Request(block) for block in blocks.plan(self._readings(), self._limits)]
 
-    def _laid_out(self) -> Layout:
-        return Layout.of([p.block for p in self._plan], self._fields, self._rows, self._scaling)
+    def _readings(self) -> list[blocks.Reading]:
+        """Made when they are needed, which is seldom: they are large."""
+        return blocks.readings(self._fields, self._groups)
 
-    async def poll(self, link: Link) -> Batch:
-        """Read all blocks once. OSError when no unit of the endpoint answers."""
-        waiting, plan, outcomes = deque(self._plan), [], []
-        divided = recovered = False
-        while waiting:
-            planned = waiting.popleft()
-            try:
-                outcome = await self._asked(link, planned)
-            except Refused as refused:
-                if refused.code in CUT and len(planned.block.rows) > 1:
-                    cut = blocks.halves(self._fields, planned.block, self._config.max_gap)
-                    waiting.extendleft(Planned(b) for b in reversed(cut))
-                    divided = True
-                    continue
-                planned = self._put_off(planned, refused.code)
-                outcome = _bad(planned.block, STATUS.get(refused.code, quality.BAD_COMMUNICATION_ERROR))
-            recovered = recovered or (planned.refused != 0 and outcome.status == 0)
-            plan.append(planned)
-            outcomes.append(outcome)
-        self._plan = plan
-        if divided:
-            self._layout = self._laid_out()
-        batch = self._batch(self._layout.columns(outcomes))
-        if recovered:
-            self._plan = self._planned()
-            self._layout = self._laid_out()
-        return batch
+    def begin(self, now_ns: int, silent: Container[int]) -> None:
+        """Begin a poll: everything is to do, but what silent units have, and what was refused and must wait."""
+        self.open = True
+        self.todo.clear()
+        if self._recovered:
+            self._recovered, self._layout = False, None
+            self.plan = self._planned()
+        for request in self.plan:
+            request.outcome = None
+            if request.block.unit in silent:
+                self.silent(request, now_ns)
+            elif request.refused and now_ns < request.retry_ns:
+                request.outcome = Outcome((), STATUS[request.refused], now_ns)
+            else:
+                self.todo.append(request)
 
-    def _put_off(self, planned: Planned, code: int) -> Planned:
-        """Ask again slowly where the refusal will last; in the next period where it will not (busy, device failure)."""
-        if code in SILENT and len(self._units.all) > 1:
-            self._units.failed(planned.block.unit, self.period_s, self._config.retry_unit_s)
-        if code not in LASTING:
-            return replace(planned, refused=0)
-        return replace(planned, refused=code, retry_ns=clock.now_ns() + int(self._config.retry_refused_s * 1e9))
+    def answered(self, request: Request, values: Values, t_ns: int) -> None:
+        """Take the values of a request."""
+        self._recovered = self._recovered or request.refused != 0
+        request.refused, request.outcome = 0, Outcome(values, quality.GOOD, t_ns)
+        self.fresh = True
 
-    async def _asked(self, link: Link, planned: Planned) -> Outcome:
-        block, now_ns = planned.block, clock.now_ns()
-        if self._units.silent(block.unit, now_ns):
-            return _bad(block, quality.BAD_NO_COMMUNICATION)
-        if planned.refused and now_ns < planned.retry_ns:
-            return _bad(block, STATUS[planned.refused])
-        try:
-            values, t_ns = await link.read(block, once=block.unit in self._units.pause_s)
-        except (TimeoutError, NoAnswerError):
-            if not self._units.failed(block.unit, self.period_s, self._config.retry_unit_s):
-                raise
-            return _bad(block, quality.BAD_NO_COMMUNICATION)
-        self._units.answered(block.unit)
-        return Outcome(block, values, quality.GOOD, t_ns)
+    def refused(self, request: Request, code: int, now_ns: int) -> None:
+        """Take an exception code: cut the block, or ask again slowly where the refusal will last.
 
-    def _batch(self, found: Columns) -> Batch:
-        k = len(self._wrong)
+        What may not last (busy, device failure) is asked again in the next poll.
+        """
+        cut = blocks.halves(self._readings(), request.block, self._limits) if code in CUT else []
+        if len(cut) > 1:
+            parts = [Request(block) for block in cut]
+            at = self.plan.index(request)
+            self.plan[at : at + 1] = parts
+            self.todo.extendleft(reversed(parts))
+            self._layout = None
+            return
+        request.refused = code if code in LASTING else 0
+        request.retry_ns = now_ns + self._retry_ns
+        request.outcome = Outcome((), STATUS.get(code, quality.BAD_COMMUNICATION_ERROR), now_ns)
+        self.fresh = True
+
+    def silent(self, request: Request, now_ns: int) -> None:
+        """Take note that a request is not answered."""
+        request.outcome = Outcome((), quality.BAD_NO_COMMUNICATION, now_ns)
+        self.fresh = True
+
+    def drop(self, unit: int) -> list[Request]:
+        """Take all requests to a unit out of what is to do."""
+        dropped = [request for request in self.todo if request.block.unit == unit]
+        if dropped:
+            self.todo = deque(request for request in self.todo if request.block.unit != unit)
+        return dropped
+
+    def again(self, unit: int) -> None:
+        """Ask all of a unit that answers again, but what was just answered."""
+        waiting = set(self.todo)
+        owed = [r for r in self.plan if r.block.unit == unit and not r.refused and r not in waiting]
+        self.todo.extend(r for r in owed if r.outcome is None or r.outcome.status)
+
+    def request_of(self, unit: int) -> Request | None:
+        """A request to try a unit with, best one that was not refused."""
+        mine = sorted((r for r in self.plan if r.block.unit == unit), key=lambda r: r.refused != 0)
+        return mine[0] if mine else None
+
+    def batch(self, now_ns: int) -> Batch:
+        """All outcomes since the batch before; a whole poll also has the tags that can never be read."""
+        if self._layout is None:
+            self._layout = Layout.of([r.block for r in self.plan], self._fields, self._rows, self._scaling)
+        found = self._layout.columns([request.outcome for request in self.plan])
+        for request in self.plan:
+            request.outcome = None
+        whole, self.open, self.fresh = self.open, False, False
+        return self._told(found, self._wrong if whole else self._wrong[:0], now_ns)
+
+    def _told(self, found: Columns, wrong: I4, now_ns: int) -> Batch:
+        k = len(wrong)
         if k == 0:
             none = np.zeros(len(found.tag), np.int64)
-            return Batch(self._config.id, found.tag, found.value, found.status, found.t_ns, none, found.texts)
+            return Batch(self._id, found.tag, found.value, found.status, found.t_ns, none, found.texts, found.arrays)
         return Batch(
-            self._config.id,
-            np.concatenate([found.tag, self._wrong]),
+            self._id,
+            np.concatenate([found.tag, wrong]),
             np.concatenate([found.value, np.full(k, np.nan)]),
             np.concatenate([found.status, np.full(k, quality.BAD_CONFIGURATION_ERROR, np.uint32)]),
-            np.concatenate([found.t_ns, np.full(k, clock.now_ns(), np.int64)]),
+            np.concatenate([found.t_ns, np.full(k, now_ns, np.int64)]),
             np.zeros(len(found.tag) + k, np.int64),
             found.texts,
+            found.arrays,
         )
-
-
-def _bad(block: blocks.Block, status: int) -> Outcome:
-    return Outcome(block, (), status, clock.now_ns())

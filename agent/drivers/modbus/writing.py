@@ -6,12 +6,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from agent.core.blocks import Block
 from agent.core.nouns import Answer, Tag, Write
-from agent.core.registers import Field, encode, field_of
-from agent.core.scaling import raw_of
-from agent.drivers.modbus.config import Config, why_not_writable
-from agent.drivers.modbus.link import Link, Refused
+from agent.drivers.modbus.config import Config
+from agent.drivers.modbus.errors import Refused, UnreachableError
+from agent.drivers.modbus.link import Link
+from agent.drivers.modbus.writable import Change, change_of
 
 UNKNOWN = "it is not known whether it was written"
+NO_MASK_WRITE = (
+    "the device has no mask write (function 22), and a part of a register cannot be written otherwise without risk to "
+    "the rest of it; expected mask_write: emulate where nothing else writes this register"
+)
 
 
 async def serve(
@@ -27,44 +31,47 @@ async def serve(
 
 
 async def _carried_out(write: Write, config: Config, tags: Sequence[Tag], link: Link) -> Answer:
+    """One try: a write that was not answered may have been carried out, and is not sent a second time."""
+    tag = tags[write.tag]
     try:
-        tag = tags[write.tag]
-        field, values = prepared(config, tag, write)
-        await link.write(field.at.unit or 0, field.at.table, field.at.offset, values)
+        change = change_of(tag, write, config.unit_id, config.address_base)
+        await _written(change, config, link)
     except (ValueError, Refused) as error:
         return Answer(write.id, False, str(error))
-    except ConnectionRefusedError as error:
-        return Answer(write.id, False, f"{tag.id}: {error}")
+    except UnreachableError as error:
+        return Answer(write.id, False, f"{tag.id}: {error}; nothing was written")
     except OSError as error:
         return Answer(write.id, False, f"{tag.id}: {error}; {UNKNOWN}")
-    return await _read_back(write, tag, field, values, link)
+    return await _read_back(write, tag, change, link)
 
 
-def prepared(config: Config, tag: Tag, write: Write) -> tuple[Field, list[int]]:
-    """Where, and which registers (or one bit). ValueError says why a tag cannot take a value."""
-    if not tag.writable:
-        raise ValueError(f"{tag.id} is not marked writable")
-    field = field_of(tag, config.unit_id, config.address_base)
-    if why := why_not_writable(field, tag):
-        raise ValueError(why)
-    if field.dtype == "string":
-        return field, encode(field, write.text if write.text is not None else "")
-    raw = raw_of(tag, write.value)
-    if field.dtype != "bool":
-        return field, encode(field, raw)
-    if raw not in (0.0, 1.0):
-        raise ValueError(f"{tag.id}: cannot write {write.value:g} to a coil, expected 0 or 1")
-    return field, [int(raw)]
-
-
-async def _read_back(write: Write, tag: Tag, field: Field, values: list[int], link: Link) -> Answer:
-    block = Block(field.at.unit or 0, field.at.table, field.at.offset, field.span, (0,))
+async def _written(change: Change, config: Config, link: Link) -> None:
+    if change.mask is None:
+        await link.write(change.unit, change.table, change.start, change.values)
+        return
     try:
-        found, _ = await link.read(block)
+        await link.mask(change.unit, change.start, change.mask, change.values[0])
+    except Refused as refused:
+        if refused.code != 1:
+            raise
+        if config.mask_write != "emulate":
+            raise ValueError(f"{change.table.word}:{change.start}: {NO_MASK_WRITE}") from refused
+        found, _ = await link.read(_block(change), stay=True)
+        value = (int(found[0]) & ~change.mask & 0xFFFF) | change.values[0]
+        await link.write(change.unit, change.table, change.start, (value,))
+
+
+async def _read_back(write: Write, tag: Tag, change: Change, link: Link) -> Answer:
+    where = f"{change.unit}/{change.table.word}:{change.start}"
+    try:
+        found, _ = await link.read(_block(change), stay=True)
     except (Refused, OSError) as error:
         return Answer(write.id, False, f"{tag.id}: written, but it could not be read back: {error}")
-    if [int(v) for v in found] == values:
-        return Answer(write.id, True, f"{tag.id} written to {field.at} and read back")
-    return Answer(
-        write.id, False, f"{tag.id}: {field.at} was written {values} and reads back {[int(v) for v in found]}"
-    )
+    read = [int(value) for value in found]
+    if change.done(read):
+        return Answer(write.id, True, f"{tag.id} written to {where} and read back")
+    return Answer(write.id, False, f"{tag.id}: {where} was written {list(change.values)} and reads back {read}")
+
+
+def _block(change: Change) -> Block:
+    return Block(change.unit, change.table, change.start, len(change.values), (0,))

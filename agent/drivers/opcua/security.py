@@ -60,7 +60,9 @@ class Security(Model):
     ignore: tuple[Literal["validity", "host_name", "uri", "usage", "revocation", "endpoints"], ...] = pydantic.Field(
         (), description="What may be wrong with the server's certificate and is only told in the log"
     )
-    connect_timeout_s: float = pydantic.Field(10.0, gt=0, le=300)
+    connect_timeout_s: float = pydantic.Field(
+        10.0, gt=0, le=300, description="Wait for a session, and for an answer of the server"
+    )
     session_timeout_s: float = pydantic.Field(
         60.0, gt=0, le=86_400, description="How long the server keeps a session whose connection broke"
     )

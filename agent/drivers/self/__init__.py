@@ -23,7 +23,7 @@ from agent.runtime import clock, meters
 from agent.runtime.pace import Pace
 from agent.runtime.together import together
 
-# Read when polls of the same phase have answered, and before the cycle of the asset `gateway` looks.
+# Read when polls of phase 0 have answered, and before the cycle of the asset `gateway` looks: a share of the period.
 PHASE = 0.15
 
 
@@ -55,7 +55,7 @@ async def _scan(
     tags: Sequence[Tag],
     put: Callable[[Batch], None],
 ) -> None:
-    pace, process = Pace(period_s, f"{source}/missed", PHASE), Process()
+    pace, process = Pace(period_s, f"{source}/missed", PHASE * period_s), Process()
     mine = [tags[row] for row in rows.tolist()]
     scaling, names = Scaling.of(mine), [tag.address for tag in mine]
     while True:

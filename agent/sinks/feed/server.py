@@ -127,19 +127,19 @@ class Feed:
         self.tasks = tasks
         self.catalogue: bytes | None = None
         self.epoch = -1
-        self.snapshots: dict[str, bytes] = {}
+        self.snapshots: dict[str, Snapshot] = {}
         self.clients: set[Client] = set()
 
     def show(self, noun: Catalogue | Snapshot) -> None:
-        """Leave a Catalogue or a Snapshot with every client: no I/O, no waiting."""
-        message = protocol.pack(noun)
+        """Leave a Catalogue or a Snapshot with every client: no I/O, no waiting; nothing is packed for nobody."""
         if isinstance(noun, Catalogue):
-            self.catalogue, self.epoch = message, noun.epoch
+            self.catalogue, self.epoch = protocol.pack(noun), noun.epoch
             self.snapshots.clear()
             for client in self.clients:
-                client.leave_catalogue(message)
+                client.leave_catalogue(self.catalogue)
         elif noun.epoch == self.epoch:
-            self.snapshots[noun.asset] = message
+            self.snapshots[noun.asset] = noun
+            message = protocol.pack(noun) if self.clients else b""
             for client in self.clients:
                 client.leave_snapshot(noun.asset, message)
 
@@ -162,8 +162,8 @@ class Feed:
     async def _serve(self, client: Client) -> None:
         if self.catalogue is not None:
             client.leave_catalogue(self.catalogue)
-        for asset, message in self.snapshots.items():
-            client.leave_snapshot(asset, message)
+        for asset, snapshot in self.snapshots.items():
+            client.leave_snapshot(asset, protocol.pack(snapshot))
         try:
             await client.run()
         finally:

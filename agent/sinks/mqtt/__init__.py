@@ -3,7 +3,7 @@
 <prefix>/event/<asset>     each event at once              <prefix>/birth    retained: what every point is
 <prefix>/summary/<asset>   each closed window              <prefix>/status   retained: {"online": true or false}
 
-link.py      one connection        payload.py   what a message says        summary.py   the loops
+link.py   one connection     payload.py, tags.py   what a message says     summary.py   the loops
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Config(Model):
     )
     cert_file: Path | None = pydantic.Field(None, description="Our certificate (PEM), where the broker asks for one")
     key_file: Path | None = pydantic.Field(None, description="The key of our certificate (PEM)")
-    user: str | None = None
+    user: str | None = pydantic.Field(None, description="User name, where the broker asks for one")
     password_file: Path | None = pydantic.Field(None, description="A file with the password and nothing else")
     client_id: str = pydantic.Field(
         "", description="Unset: the gateway's id. Two clients of one id push each other out"

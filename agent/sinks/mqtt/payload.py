@@ -16,12 +16,10 @@ from typing import Any
 from agent.core import wire
 from agent.core.nouns import Case, Catalogue, Condition, Event, Point, Summary
 from agent.runtime.journal import Record
+from agent.sinks.mqtt.tags import tags
 
 FORMAT = 1
 ONLINE, OFFLINE = b'{"online":true}', b'{"online":false}'
-
-# Digits that a mean and a spread are worth; what was measured is sent as it is.
-MEAN_DIGITS, STD_DIGITS, SHARE_DIGITS = 10, 6, 4
 
 Wall = Callable[[int], int | None]
 
@@ -65,11 +63,11 @@ def _point(point: Point) -> dict[str, Any]:
 
 def message(gateway: str, record: Record) -> bytes:
     """A record as it is published. One that cannot be read is published too, and says so: nothing goes missing."""
+    name = _name(gateway, record)
     try:
-        said = _said(record)
+        return _said(name, record)
     except wire.WireError as error:
-        said = {"unreadable": str(error)}
-    return _json({**_name(gateway, record), **said})
+        return _json({**name, "unreadable": str(error)})
 
 
 def _name(gateway: str, record: Record) -> dict[str, Any]:
@@ -87,41 +85,28 @@ def _name(gateway: str, record: Record) -> dict[str, Any]:
     return name
 
 
-def _said(record: Record) -> dict[str, Any]:
+def _said(name: dict[str, Any], record: Record) -> bytes:
     def wall(t_ns: int) -> int | None:
         known = t_ns and record.clock != "unknown"
         return t_ns - record.t_ns + record.wall_ns if known else None
 
     if record.kind == "summary":
-        return _summary(wire.decode(Summary, record.body), wall)
+        return _summary(name, wire.decode(Summary, record.body), wall)
     if record.kind in ("event", "audit"):
-        return _event(wire.decode(Event, record.body), wall)
+        return _json(name | _event(wire.decode(Event, record.body), wall))
     raise wire.WireError(f"a record of kind {record.kind} has no message")
 
 
-def _summary(summary: Summary, wall: Wall) -> dict[str, Any]:
-    columns = zip(
-        summary.names,
-        map(_number, summary.min.tolist()),
-        _rounded(summary.mean.tolist(), MEAN_DIGITS),
-        map(_number, summary.max.tolist()),
-        map(_number, summary.last.tolist()),
-        _rounded(summary.std.tolist(), STD_DIGITS),
-        _rounded(summary.good.tolist(), SHARE_DIGITS),
-        strict=True,
-    )
-    return {
+def _summary(name: dict[str, Any], summary: Summary, wall: Wall) -> bytes:
+    window = {
         **_time("start", wall(summary.start_ns)),
         **_time("end", wall(summary.end_ns)),
         "closed_by": summary.closed_by,
         "mode": summary.mode.word,
         "context": dict(summary.context),
         "score_max": _number(summary.score_max),
-        "tags": {
-            name: {"min": low, "mean": mean, "max": high, "last": last, "std": std, "good": good}
-            for name, low, mean, high, last, std, good in columns
-        },
     }
+    return b'%s,"tags":%s}' % (_json(name | window)[:-1], tags(summary).encode())
 
 
 def _event(event: Event, wall: Wall) -> dict[str, Any]:
@@ -159,10 +144,6 @@ def iso(wall_ns: int) -> str:
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _rounded(values: list[float], digits: int) -> list[float | None]:
-    return [float(f"{value:.{digits}g}") if math.isfinite(value) else None for value in values]
 
 
 def _json(tree: Mapping[str, Any]) -> bytes:

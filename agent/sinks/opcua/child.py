@@ -44,24 +44,31 @@ LEVEL = re.compile(r"(DEBUG|INFO|WARNING|ERROR|CRITICAL) ")
 
 
 class Config(Model):
-    """The OPC UA server. Closed by default: on this machine only, signed and encrypted, no anonymous user.
-
-    `certificate_dir` holds the server's own certificate and key (made at the first start), and `trusted/` and
-    `rejected/` for those of clients; `trust_dir` moves the list of the trusted elsewhere. `trust_on_first_use` takes
-    every client certificate as trusted: for a demonstration, never for a plant. Without `users_file` nobody can log in.
-    """
+    """The OPC UA server. Closed by default: on this machine only, signed and encrypted, no anonymous user."""
 
     type: Literal["opcua"] = "opcua"
     id: str = "opcua"
-    endpoint: str = "opc.tcp://127.0.0.1:4840"
-    policies: tuple[Literal["Aes256_Sha256_RsaPss", "Aes128_Sha256_RsaOaep", "Basic256Sha256"], ...] = POLICIES  # type: ignore[assignment]
-    users_file: Path = Path("/etc/edgetwin/opcua-users")
-    certificate_dir: Path = Path("/var/lib/edgetwin/opcua")
-    trust_dir: Path | None = None
-    trust_on_first_use: bool = False
-    feed_socket: Path | None = None
-    sessions: int = pydantic.Field(default=50, ge=1, le=1000)
-    message_limit: int = pydantic.Field(default=4 * 1024 * 1024, ge=64 * 1024, le=64 * 1024 * 1024)
+    endpoint: str = pydantic.Field("opc.tcp://127.0.0.1:4840", description="Where it listens: this machine only")
+    policies: tuple[Literal["Aes256_Sha256_RsaPss", "Aes128_Sha256_RsaOaep", "Basic256Sha256"], ...] = pydantic.Field(
+        POLICIES,  # type: ignore[arg-type]
+        description="Security offered to clients, each with SignAndEncrypt",
+    )
+    users_file: Path = pydantic.Field(
+        Path("/etc/edgetwin/opcua-users"), description="Users and their salted hashes; without it nobody can log in"
+    )
+    certificate_dir: Path = pydantic.Field(
+        Path("/var/lib/edgetwin/opcua"),
+        description="Its own certificate and key, made at the first start; trusted/ and rejected/ for those of clients",
+    )
+    trust_dir: Path | None = pydantic.Field(None, description="Where the trusted certificates lie instead")
+    trust_on_first_use: bool = pydantic.Field(
+        False, description="Trust every client certificate: for a demonstration, never for a plant"
+    )
+    feed_socket: Path | None = pydantic.Field(None, description="The daemon's feed; found by itself")
+    sessions: int = pydantic.Field(default=50, ge=1, le=1000, description="Most clients at a time")
+    message_limit: int = pydantic.Field(
+        default=4 * 1024 * 1024, ge=64 * 1024, le=64 * 1024 * 1024, description="Largest message of a client, in bytes"
+    )
 
     @pydantic.field_validator("endpoint")
     @classmethod

@@ -49,11 +49,12 @@ class Shape:
     data_type: int
     variant: ua.VariantType
     properties: tuple[str, ...]
+    is_array: bool = False
 
 
 def shape(point: Point) -> Shape:
     """The variable type of OPC 10000-8 that fits: only what is known of a point becomes a property."""
-    if point.kind in (Kind.TEXT, Kind.ARRAY):
+    if point.kind is Kind.TEXT:
         return Shape(ua.ObjectIds.BaseDataVariableType, ua.ObjectIds.String, ua.VariantType.String, ())
     if point.kind is Kind.ENUMERATION and point.enum:
         if min(point.enum) >= 0 and max(point.enum) < DENSEST:
@@ -69,7 +70,8 @@ def shape(point: Point) -> Shape:
         (False, False): ua.ObjectIds.BaseAnalogType,
     }
     names = (*(("EURange",) if ranged else ()), *(("EngineeringUnits",) if point.unit else ()))
-    return Shape(kinds[ranged, bool(point.unit)], ua.ObjectIds.Double, ua.VariantType.Double, names)
+    definition, is_array = kinds[ranged, bool(point.unit)], point.kind is Kind.ARRAY
+    return Shape(definition, ua.ObjectIds.Double, ua.VariantType.Double, names, is_array)
 
 
 def property_value(point: Point, name: str) -> tuple[ua.Variant, int]:
@@ -126,7 +128,7 @@ class Space:
         node = node_id(point.id)
         waiting = ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadWaitingForInitialData))
         variable = _item(node, node_id(parent), name, ua.ObjectIds.Organizes, form.type_definition)
-        variable.NodeAttributes = _variable(name, point.description, form.data_type, ua.Variant())
+        variable.NodeAttributes = _variable(name, point.description, form.data_type, ua.Variant(), form.is_array)
         self._add(variable)
         for label in form.properties:
             self._add_property(point, label)
@@ -138,7 +140,7 @@ class Space:
         value, data_type = property_value(point, label)
         node = node_id(f"{point.id}.{label}")
         item = _item(node, node_id(point.id), label, ua.ObjectIds.HasProperty, ua.ObjectIds.PropertyType, NS0)
-        item.NodeAttributes = _variable(label, "", data_type, value)
+        item.NodeAttributes = _variable(label, "", data_type, value, value.is_array)
         self._add(item)
 
     def _add_folder(self, path: str, parent: ua.NodeId, name: str, title: str) -> None:
@@ -218,15 +220,15 @@ def _item(
     return item
 
 
-def _variable(name: str, description: str, data_type: int, value: ua.Variant) -> Any:
+def _variable(name: str, description: str, data_type: int, value: ua.Variant, is_array: bool) -> Any:
     """Read-only for every client: what is to be written goes through the daemon's gate."""
     return ua.VariableAttributes(
         DisplayName=ua.LocalizedText(name),
         Description=ua.LocalizedText(description),
         Value=value,
         DataType=ua.NodeId(data_type),
-        ValueRank=ua.ValueRank.OneDimension if value.is_array else ua.ValueRank.Scalar,
-        ArrayDimensions=[0] if value.is_array else None,
+        ValueRank=ua.ValueRank.OneDimension if is_array else ua.ValueRank.Scalar,
+        ArrayDimensions=[0] if is_array else None,
         AccessLevel=ua.AccessLevel.CurrentRead.mask,
         UserAccessLevel=ua.AccessLevel.CurrentRead.mask,
     )

@@ -1,7 +1,7 @@
 """Snapshots as DataValues: what changed, and nothing else, is written in one pass.
 
-A value is written when it, its status or its text differs from what was written before; its SourceTimestamp is then the
-source's own stamp, or the sample's time on our axis as wall time. A Bad value is null (OPC 10000-4 §7.11).
+A value is written when it, its status, its text or array differs from what was written before; its SourceTimestamp is
+then the source's own stamp, or the sample's time on our axis as wall time. A Bad value is null (OPC 10000-4 §7.11).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from asyncua import ua
 from asyncua.server.address_space import AddressSpace
 
 from agent.core import quality
-from agent.core.nouns import Catalogue, Kind, Role, Snapshot
+from agent.core.nouns import F8, Catalogue, Kind, Role, Snapshot
 from agent.runtime import clock
 from agent.sinks.opcua.server.space import Space, Variable
 
@@ -61,7 +61,14 @@ class Asset:
         texts = {
             row for row in snapshot.texts.keys() | old.texts.keys() if snapshot.texts.get(row) != old.texts.get(row)
         }
-        return sorted(texts.union(np.flatnonzero(differs).tolist()))
+        new, before = snapshot.arrays, old.arrays
+        arrays = {row for row in new.keys() | before.keys() if octets(new.get(row)) != octets(before.get(row))}
+        return sorted(texts.union(arrays, np.flatnonzero(differs).tolist()))
+
+
+def octets(array: F8 | None) -> bytes | None:
+    """An array bit for bit."""
+    return None if array is None else array.tobytes()
 
 
 class Values:
@@ -129,9 +136,8 @@ class Values:
     async def _write(
         self, variable: Variable, snapshot: Snapshot, row: int, source: datetime.datetime, server: datetime.datetime
     ) -> None:
-        value, status = variant(
-            variable, float(snapshot.value[row]), snapshot.texts.get(row), int(snapshot.status[row])
-        )
+        beside = snapshot.texts.get(row, snapshot.arrays.get(row))
+        value, status = variant(variable, float(snapshot.value[row]), beside, int(snapshot.status[row]))
         await self._put(variable, variable.node, Sample(value, ua.StatusCode(status), source, server))
         if variable.words is not None:
             word = variable.point.enum.get(value.Value, "") if value.Value is not None else ""
@@ -148,12 +154,18 @@ class Values:
                 log.error("opcua: %s cannot be written: %s", variable.point.id, status.name)
 
 
-def variant(variable: Variable, value: float, text: str | None, status: int) -> tuple[ua.Variant, int]:
-    """(value, status) as they are published: null where Bad, or where there is nothing to publish."""
+def variant(variable: Variable, value: float, beside: str | F8 | None, status: int) -> tuple[ua.Variant, int]:
+    """(value, status) as they are published: null where Bad, or where there is nothing to publish.
+
+    `beside`: the text or array of a point that is no number.
+    """
     if quality.is_bad(status):
         return NULL, status
     if variable.point.kind in (Kind.TEXT, Kind.ARRAY):
-        return (ua.Variant(text, ua.VariantType.String), status) if text is not None else (NULL, quality.BAD_NO_DATA)
+        if beside is None:
+            return NULL, quality.BAD_NO_DATA
+        content = beside if isinstance(beside, str) else beside.tolist()
+        return ua.Variant(content, variable.variant, is_array=variable.point.kind is Kind.ARRAY), status
     if variable.variant == ua.VariantType.Double:
         return ua.Variant(value, ua.VariantType.Double), status
     if not math.isfinite(value) or (variable.variant == ua.VariantType.UInt32 and not 0 <= value < 2**32):

@@ -1,0 +1,59 @@
+"""Tags of a summary by columns: the same JSON as of a tree of them, number by number."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.core.nouns import Mode, Summary
+from agent.sinks.mqtt.tags import numbers, rounded, tags
+
+MEASURED = st.one_of(
+    st.floats(1e-12, 1e22), st.floats(-1e22, -1e-12), st.integers(-(10**9), 10**9).map(float), st.just(0.0)
+)
+
+
+def summary(names, *columns):
+    return Summary("a", 0, 1, Mode.RUNNING, {}, "window", names, *map(np.array, columns), float("nan"))
+
+
+@given(st.lists(MEASURED, max_size=30), st.sampled_from([4, 6, 10]))
+def test_rounding_a_column_gives_the_float_of_each_decimal(values, digits):
+    # Halfway between two decimals either is right: the last digit may differ by one.
+    found = rounded(np.array(values), digits).tolist()
+    for value, short in zip(values, found, strict=True):
+        decimal = float(f"{value:.{digits}g}")
+        assert short == decimal or abs(short - value) <= abs(decimal - value) * (1 + 1e-6)
+        assert float(f"{short:.{digits}g}") == short
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300, 5e-324, 0.0])
+def test_what_cannot_be_rounded_exactly_stays_as_it_is(value):
+    assert rounded(np.array([value]), 6).tobytes() == np.array([value]).tobytes()
+
+
+@given(st.lists(st.floats(), max_size=30))
+def test_numbers_are_exact_and_what_is_none_is_null(values):
+    back = [json.loads(said) for said in numbers(np.array(values, float))]
+    assert back == [value if np.isfinite(value) else None for value in values]
+
+
+def test_every_tag_has_its_own_figures():
+    names = ("pump/flow", 'odd "name" \\ ä')
+    said = tags(summary(names, [1.0, np.nan], [1.5, np.nan], [2.0, np.nan], [2.0, np.nan], [0.5, np.nan], [1.0, 0.0]))
+    assert json.loads(said) == {
+        "pump/flow": {"min": 1.0, "mean": 1.5, "max": 2.0, "last": 2.0, "std": 0.5, "good": 1.0},
+        names[1]: {"min": None, "mean": None, "max": None, "last": None, "std": None, "good": 0.0},
+    }
+    assert tags(summary((), [], [], [], [], [], [])) == "{}"
+
+
+def test_the_newest_of_an_array_is_all_of_its_numbers():
+    figures = [np.nan, 1.0]
+    two = replace(summary(("a/x", "a/y"), *[figures] * 6), arrays={0: np.array([1.0, np.nan])})
+    said = json.loads(tags(two))
+    assert said["a/x"] == {"min": None, "mean": None, "max": None, "last": [1.0, None], "std": None, "good": None}
+    assert said["a/y"]["last"] == 1.0
