@@ -121,8 +121,8 @@ class Session:
         wanted = ua.WriteValue(NodeId=node, AttributeId=ua.AttributeIds.Value, IndexRange=index_range)
         wanted.Value = ua.DataValue(Value=value, StatusCode=None)
         request.Parameters.NodesToWrite = [wanted]
-        found = await self.call(request, ua.WriteResponse)
-        return int(found.Results[0].value)
+        (found,) = exactly((await self.call(request, ua.WriteResponse)).Results, 1)
+        return int(found.value)
 
     async def browse(self, nodes: Sequence[ua.NodeId], like: ua.BrowseDescription) -> list[list[Any]]:
         """All references of each node that are as `like` says; none of a node that is not there. OSError."""
@@ -133,7 +133,7 @@ class Session:
             fields = (like.BrowseDirection, like.ReferenceTypeId, True, like.NodeClassMask, like.ResultMask)
             request.Parameters.NodesToBrowse = [ua.BrowseDescription(n, *fields) for n in some]
             answer = await self.call(request, ua.BrowseResponse)
-            return [await self._to_the_end(found) for found in answer.Results]
+            return [await self._to_the_end(found) for found in exactly(answer.Results, len(some))]
 
         return await self.batched("browse", nodes, part)
 
@@ -144,7 +144,7 @@ class Session:
             request.Parameters.ReleaseContinuationPoints = False
             request.Parameters.ContinuationPoints = [found.ContinuationPoint]
             answer = await self.call(request, ua.BrowseNextResponse)
-            found = answer.Parameters.Results[0]
+            (found,) = exactly(answer.Parameters.Results, 1)
             references += list(found.References or ())
         return references
 
@@ -178,6 +178,13 @@ class Session:
             counts.add(f"{source}/errors")
             raise
         counts.set(f"{source}/rtt_s", (clock.now_ns() - asked_ns) * 1e-9)
+
+
+def exactly(found: Sequence[Found] | None, count: int) -> list[Found]:
+    """The results of a call, one for each thing that was asked; NoAnswerError where they are not so many."""
+    if len(found or ()) != count:
+        raise NoAnswerError(f"{len(found or ())} results came for {count} that were asked")
+    return list(found or ())
 
 
 def _class_of(error: OSError) -> str:

@@ -95,6 +95,7 @@ class Watch:
         self._publishing_s = session.config.publishing(tags)
         self._monitoring = Monitoring(session, publisher, self.plan.items, self._publishing_s)
         self._over = self._found = False
+        self._again_ns = 0
         self._read_once = anyio.Event()
         self._period_s = session.config.check_period(tags)
         self._within_s = TIMEOUT_SHARE * self._period_s
@@ -193,16 +194,17 @@ class Watch:
         if begun and (self._over or self._silent()):
             meters.current().add(f"{self._config.id}/resubscribed")
             await monitoring.end()
-            begun = False
+            begun, self._again_ns = False, 0
         gone = [int(i) for i in np.flatnonzero(self.nodes.refused) if int(i) in monitoring.now.granted]
         if gone:
             await monitoring.remove(gone)
         if not begun:
             self._over = False
             self._known.subscribed_anew()
-        if not begun or self._found:
+        if self._found or (not begun and clock.now_ns() >= self._again_ns):
             self._found = False
             await monitoring.add(self._missing(), self._period_s)
+            self._again_ns = clock.now_ns() + int(self._config.retry_refused_s * 1e9)
             self._unmonitored()
 
     def _missing(self) -> dict[int, ua.NodeId]:
