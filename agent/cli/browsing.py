@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import importlib
+import json
 import re
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import typer
@@ -16,6 +18,7 @@ import typer
 from agent.cli.configuration import planned
 from agent.cli.telling import fail
 from agent.cli.telling import settings as chosen
+from agent.cli.tracing import one_source
 from agent.core.nouns import Found
 
 COLUMNS = ("group", "tag", "description", "address", "type", "unit", "writable")
@@ -33,16 +36,7 @@ def run(
     settings: Sequence[str],
 ) -> None:
     """Print a line a value; a last line on stderr says how many, and whether there are more."""
-    sources = {unit.id: unit for unit in planned(file, state_dir, chosen(settings)).sources}
-    if source not in sources:
-        fail(f"no source {source}, expected one of {', '.join(sources)}")
-    driver = importlib.import_module(f"agent.drivers.{sources[source].type}")
-    if not hasattr(driver, "browse"):
-        fail(f"source {source} is of type {sources[source].type}, which cannot be browsed")
-    try:
-        found = anyio.run(partial(driver.browse, sources[source].config, node, depth, most))
-    except (OSError, ValueError) as error:
-        fail(str(error))
+    found = _asked(file, source, "browse", (node, depth, most), state_dir, settings)
     if as_csv:
         writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -52,6 +46,37 @@ def run(
             typer.echo(_line(one))
     more = f", stopped at --most {most}" if len(found) >= most else ""
     typer.echo(f"{len(found)} values{more}", err=True)
+
+
+def record(
+    file: Path,
+    source: str,
+    node: str,
+    depth: int,
+    most: int,
+    out: Path,
+    for_s: float,
+    state_dir: Path | None,
+    settings: Sequence[str],
+) -> None:
+    """Write a recording of the device, and say what is in it."""
+    told = _asked(file, source, "record", (node, depth, most, for_s), state_dir, settings)
+    out.write_text(json.dumps(told, indent=None, separators=(",", ":")) + "\n")
+    typer.echo(f"{out}: {len(told['nodes'])} values, {len(told['changes'])} changes in {for_s:g} s")
+
+
+def _asked(
+    file: Path, source: str, what: str, arguments: tuple[Any, ...], state_dir: Path | None, settings: Sequence[str]
+) -> Any:
+    """What the driver of a source finds; ends the command where it cannot."""
+    unit = one_source(planned(file, state_dir, chosen(settings)), source)
+    ask = getattr(importlib.import_module(f"agent.drivers.{unit.type}"), what, None)
+    if ask is None:
+        fail(f"source {source} is of type {unit.type}, which cannot be browsed")
+    try:
+        return anyio.run(partial(ask, unit.config, *arguments))
+    except (OSError, ValueError) as error:
+        fail(str(error))
 
 
 def _line(one: Found) -> str:

@@ -55,13 +55,19 @@ def browse(
     depth: Annotated[int, typer.Option(help="So many levels down.")] = 8,
     most: Annotated[int, typer.Option(help="Stop after so many values.")] = 10_000,
     csv: Annotated[bool, typer.Option("--csv", help="Print rows for a tag list.")] = False,
+    record: Annotated[Path | None, typer.Option("--record", help="Write it and its changes here, for a test.")] = None,
+    for_s: Annotated[float, typer.Option("--for", help="Record changes so long, in s.")] = 10.0,
     state_dir: StateDir = None,
     settings: Settings = None,
 ) -> None:
-    """List what an OPC UA server offers: address, type, value, unit and access of every variable."""
+    """List what an OPC UA server offers: address, type, value, unit and access of every variable. With --record the
+    server as it was then can be served again: python -m hil.opcua_device."""
     from agent.cli import browsing
 
-    browsing.run(file, source, node, depth, most, csv, state_dir, settings or [])
+    if record is not None:
+        browsing.record(file, source, node, depth, most, record, for_s, state_dir, settings or [])
+    else:
+        browsing.run(file, source, node, depth, most, csv, state_dir, settings or [])
 
 
 @certs_app.command("list")

@@ -17,18 +17,19 @@ A subscription that fell silent is found because the read knows something that w
     subscription.py              monitored items in batches
     watching.py                  the loops: periodic and cyclic reads, notifications, mending
     writing.py  encoding.py      writes with read-back
-    probing.py  browsing.py      for a person at the command line
+    probing.py  browsing.py  recording.py      for a person at the command line
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
 
 from agent.core.nouns import Answer, Batch, Found, Meter, Tag, Write
 from agent.drivers.opcua.config import Config, check
 from agent.runtime import meters as counted
 
-__all__ = ["Config", "advice", "browse", "check", "meters", "probe", "run"]
+__all__ = ["Config", "advice", "browse", "check", "meters", "probe", "record", "run"]
 
 METERS = (
     Meter("requests", "1", "Requests sent"),
@@ -90,3 +91,10 @@ async def browse(config: Config, start: str = "", depth: int = 8, most: int = 10
     from agent.drivers.opcua import browsing
 
     return await browsing.browse(config, start, depth, most)
+
+
+async def record(config: Config, start: str, depth: int, most: int, for_s: float) -> Mapping[str, Any]:
+    """The variables below a node, their types, and what their values did for so long: see recording.py. OSError."""
+    from agent.drivers.opcua import recording
+
+    return await recording.record(config, start, depth, most, for_s)

@@ -60,18 +60,23 @@ async def browse(config: Config, start: str, depth: int, most: int) -> list[Foun
 
     ValueError: `start` is no address, or not on this server.
     """
-    ref = address_of(start).node if start else OBJECTS
     async with connected(config) as session:
         with translated(config.endpoint), anyio.fail_after(LEVEL_S):
-            namespaces = await session.namespaces()
-            (node,) = await resolving.resolve(session, [ref], namespaces)
-            if node is None:
-                raise ValueError(f"the server has no node {start}")
-            found, units_at = await _below(session, node, depth, most)
-            return await _described(session, found, units_at, namespaces)
+            namespaces, node = await started_at(session, start)
+            found, units_at = await below(session, node, depth, most)
+            return await described(session, found, units_at, namespaces)
 
 
-async def _below(
+async def started_at(session: Session, start: str) -> tuple[list[str], ua.NodeId]:
+    """(the server's namespaces, the node to begin at). ValueError: it is no address, or not on this server. OSError."""
+    namespaces = await session.namespaces()
+    (node,) = await resolving.resolve(session, [address_of(start).node if start else OBJECTS], namespaces)
+    if node is None:
+        raise ValueError(f"the server has no node {start}")
+    return namespaces, node
+
+
+async def below(
     session: Session, start: ua.NodeId, depth: int, most: int
 ) -> tuple[list[Branch], dict[NodeId, ua.NodeId]]:
     """(the variables, the EngineeringUnits property of those that have one)."""
@@ -105,9 +110,10 @@ def _plain(node: ua.NodeId) -> ua.NodeId:
     return ua.NodeId(node.Identifier, node.NamespaceIndex)
 
 
-async def _described(
+async def described(
     session: Session, branches: Sequence[Branch], units_at: dict[NodeId, ua.NodeId], namespaces: Sequence[str]
 ) -> list[Found]:
+    """What a person wants to know of each of these variables. OSError."""
     nodes = [branch.node for branch in branches]
     types = ServerTypes(session)
     content = await session.read(nodes)
