@@ -111,7 +111,9 @@ def test_a_block_of_messages_larger_than_the_compressors_window_is_kept_as_diffe
     assert len(zlib.compress(b"".join(e.body for e in entries), 6)) > 11 * 40_000
 
 
-@pytest.mark.parametrize("body", [b"", b"\x03abc", b"\x02abc", b"\x01junk", b"\x01" + b"\0" * 40])
+@pytest.mark.parametrize(
+    "body", [b"", b"\x03block", b"\x02abc", b"\x02\x03\0\0\0abcd", b"\x01junk", b"\x01" + b"\0" * 40]
+)
 def test_bytes_that_are_not_a_block_are_refused(body):
     with pytest.raises(ValueError, match="block"):
         blocks.unpack(body)
