@@ -81,7 +81,7 @@ def config(server, pki):
 @pytest.fixture
 def trusted(config, folder):
     """The server trusts our certificate, as a person would have it."""
-    from agent.drivers.opcua import trust
+    from agent.drivers.opcua.secure import trust
 
     own = trust.ours(config()).certificate
     for stale in (folder / "pki" / "rejected").glob("*"):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.drivers.modbus.backup import Choice
-from agent.drivers.modbus.quiet import STRAY_S, Quiet, silence_s
+from agent.drivers.modbus.wire.backup import Choice
+from agent.drivers.modbus.wire.quiet import STRAY_S, Quiet, silence_s
 
 MS = 1_000_000
 

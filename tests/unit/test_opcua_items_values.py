@@ -10,9 +10,11 @@ from asyncua.ua.ua_binary import variant_to_binary
 
 from agent.core import quality
 from agent.core.nouns import Tag
-from agent.drivers.opcua import items, messages, values
-from agent.drivers.opcua.binary import Cursor, NodeId, T
-from agent.drivers.opcua.structures import Definition, Field, Form, Types
+from agent.drivers.opcua import items, values
+from agent.drivers.opcua.binary import messages
+from agent.drivers.opcua.binary.builtin import NodeId, T
+from agent.drivers.opcua.binary.cursor import Cursor
+from agent.drivers.opcua.binary.structures import Definition, Field, Form, Types
 
 V = ua.VariantType
 STAMP = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

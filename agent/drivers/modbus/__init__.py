@@ -12,12 +12,8 @@ scan.py  layout.py        one scan class: its requests, and their answers as col
 units.py  schedule.py     which units answer; which request comes next
 polling.py  writing.py    the loops; writes with read-back
 writable.py               what a write puts where
-link.py                   one request at a time to an endpoint or its backup; counts what becomes of it
-backup.py  quiet.py       which of the two; how long a serial line is left alone
-conversation.py           one open connection: pymodbus, made strict
-requests.py  answers.py   what is sent; which bytes are an answer
-opening.py  security.py   connections by transport; TLS
-bustrace.py  probing.py   what went over the wire; a first look for a person
+probing.py                a first look for a person
+wire/                     one request at a time to an endpoint or its backup, and what becomes of it
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from agent.core.nouns import Tag
 from agent.core.registers import field_of
 from agent.drivers.modbus.config import Config
 from agent.drivers.modbus.planning import check, groups_of, limits_of
-from agent.drivers.modbus.quiet import silence_s
-from agent.drivers.modbus.security import valid_until
+from agent.drivers.modbus.wire.quiet import silence_s
+from agent.drivers.modbus.wire.security import valid_until
 from agent.runtime import clock
 
 BY_ID = Path("/dev/serial/by-id")

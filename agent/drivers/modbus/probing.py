@@ -12,10 +12,10 @@ from agent.core.blocks import Block, Limits, Reading, why_not
 from agent.core.byteorder import named, positions
 from agent.core.nouns import Tag
 from agent.core.registers import NUMBERS
-from agent.drivers.modbus.answers import Values
 from agent.drivers.modbus.config import Config
-from agent.drivers.modbus.link import Link, Refused
 from agent.drivers.modbus.planning import limits_of
+from agent.drivers.modbus.wire.answers import Values
+from agent.drivers.modbus.wire.link import Link, Refused
 from agent.runtime import clock
 
 MODICON = {Table.COIL: 0, Table.DISCRETE: 1, Table.INPUT: 3, Table.HOLDING: 4}

@@ -5,18 +5,16 @@ A subscription that fell silent is found because the read knows something that w
 
     config.py  items.py          what can be set for a server and for each tag
     node.py  members.py          how a value is named: node ids, browse paths, parts of a value
-    security.py                  what can be set for security, and advice on it
-    session.py                   from connecting to leaving (see there), and what ends it
+    session.py  secure/          from connecting to leaving; certificates, logins, old sessions
     services.py                  what an open session does: limits, reading, writing, browsing in batches
     resolving.py                 from names to the nodes of the server as it is now
-    binary.py  messages.py       OPC UA Binary, and the answers with values as columns
-    structures.py  typedefs.py   structures by their definition, and reading the definitions
+    binary/                      OPC UA Binary: answers with values as columns, structures by their definition
     values.py                    what was sent as columns of tags
     known.py                     the newest of each tag, and what the periodic read knows that was never notified
     publishing.py                publish requests and the order of messages
     subscription.py              monitored items in batches
     watching.py                  the loops: periodic and cyclic reads, notifications, mending
-    writing.py  encoding.py      writes with read-back
+    writing.py                   writes with read-back
     probing.py  browsing.py  recording.py      for a person at the command line
 """
 
@@ -61,7 +59,7 @@ def meters(config: Config, tags: Sequence[Tag]) -> Sequence[Meter]:
 
 def advice(config: Config, tags: Sequence[Tag]) -> list[str]:
     """What is allowed and better done otherwise, in words."""
-    from agent.drivers.opcua import security
+    from agent.drivers.opcua.secure import security
 
     return security.advice(config)
 

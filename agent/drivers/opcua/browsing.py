@@ -15,15 +15,16 @@ from asyncua import ua
 from agent.core import units
 from agent.core.nouns import Found
 from agent.drivers.opcua import resolving, values
-from agent.drivers.opcua.binary import Cursor, Extension, MalformedError, NodeId, T
+from agent.drivers.opcua.binary.builtin import Extension, MalformedError, NodeId, T
+from agent.drivers.opcua.binary.cursor import Cursor
+from agent.drivers.opcua.binary.messages import Samples
+from agent.drivers.opcua.binary.structures import Types, UnknownTypeError, opened
+from agent.drivers.opcua.binary.typedefs import ServerTypes
 from agent.drivers.opcua.config import Config
 from agent.drivers.opcua.errors import translated
-from agent.drivers.opcua.messages import Samples
 from agent.drivers.opcua.node import OBJECTS, address_of
 from agent.drivers.opcua.services import Session, is_other, ours
 from agent.drivers.opcua.session import connected
-from agent.drivers.opcua.structures import Types, UnknownTypeError, opened
-from agent.drivers.opcua.typedefs import ServerTypes
 
 # A level of so many nodes takes this long at worst; a server that is slower is not browsed.
 LEVEL_S = 300.0

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from asyncua import ua
 
-from agent.drivers.opcua.binary import MalformedError
+from agent.drivers.opcua.binary.builtin import MalformedError
 
 # What the library's own decoding raises on bytes that are no answer.
 NO_ANSWER = (MalformedError, struct.error, ValueError, TypeError, LookupError, OverflowError, AssertionError)

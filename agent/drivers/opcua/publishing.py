@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import anyio
 from asyncua import ua
 
-from agent.drivers.opcua import messages
+from agent.drivers.opcua.binary import messages
+from agent.drivers.opcua.binary.messages import Notification, Published
 from agent.drivers.opcua.errors import ServiceError, decoding, translated
-from agent.drivers.opcua.messages import Notification, Published
 from agent.drivers.opcua.services import Session
 from agent.runtime import clock, meters
 

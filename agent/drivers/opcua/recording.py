@@ -19,18 +19,18 @@ from asyncua import ua
 
 from agent.core.nouns import Found
 from agent.drivers.opcua import values
-from agent.drivers.opcua.binary import Extension, NodeId, T, Variant
+from agent.drivers.opcua.binary.builtin import Extension, NodeId, T, Variant
+from agent.drivers.opcua.binary.messages import Samples
+from agent.drivers.opcua.binary.structures import Types
+from agent.drivers.opcua.binary.typedefs import BUILTINS, ServerTypes
 from agent.drivers.opcua.browsing import address, below, described, started_at
 from agent.drivers.opcua.config import Config
 from agent.drivers.opcua.items import Item, Wish
-from agent.drivers.opcua.messages import Samples
 from agent.drivers.opcua.node import NodeRef
 from agent.drivers.opcua.publishing import Publisher
 from agent.drivers.opcua.services import Session
 from agent.drivers.opcua.session import connected
-from agent.drivers.opcua.structures import Types
 from agent.drivers.opcua.subscription import Monitoring
-from agent.drivers.opcua.typedefs import BUILTINS, ServerTypes
 from agent.runtime import clock
 
 PUBLISHING_S = 0.1

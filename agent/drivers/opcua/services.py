@@ -13,11 +13,12 @@ from asyncua import Client, ua
 from asyncua.ua.ua_binary import struct_from_binary
 
 from agent.core import quality
-from agent.drivers.opcua import messages
-from agent.drivers.opcua.binary import Cursor, NodeId, T
+from agent.drivers.opcua.binary import messages
+from agent.drivers.opcua.binary.builtin import NodeId, T
+from agent.drivers.opcua.binary.cursor import Cursor
+from agent.drivers.opcua.binary.messages import OTHER, Samples
 from agent.drivers.opcua.config import Config
 from agent.drivers.opcua.errors import NoAnswerError, ServiceError, decoding, name_of, translated
-from agent.drivers.opcua.messages import OTHER, Samples
 from agent.runtime import clock, meters
 
 Ids = ua.ObjectIds

@@ -17,12 +17,12 @@ import anyio
 from anyio.to_thread import run_sync
 from cryptography import x509
 
-from agent.drivers.opcua import past as pasts
-from agent.drivers.opcua import trust
 from agent.drivers.opcua.config import Config
-from agent.drivers.opcua.connecting import LaterError, Link, Secured
 from agent.drivers.opcua.errors import decoding, translated
-from agent.drivers.opcua.security import Security
+from agent.drivers.opcua.secure import past as pasts
+from agent.drivers.opcua.secure import trust
+from agent.drivers.opcua.secure.connecting import LaterError, Link, Secured
+from agent.drivers.opcua.secure.security import Security
 from agent.drivers.opcua.services import Session
 from agent.runtime import clock, meters
 from agent.runtime.together import together

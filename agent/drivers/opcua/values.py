@@ -21,12 +21,12 @@ import numpy as np
 from agent.core import quality
 from agent.core.nouns import F8, I8, U4, Kind, Tag
 from agent.drivers.opcua import members
-from agent.drivers.opcua.binary import MalformedError, NodeId, T, Ticks, Variant
+from agent.drivers.opcua.binary.builtin import MalformedError, NodeId, T, Ticks, Variant
+from agent.drivers.opcua.binary.messages import LARGEST_EXACT, OTHER, Samples
+from agent.drivers.opcua.binary.structures import Types, UnknownTypeError, as_json, opened
 from agent.drivers.opcua.items import Rows
 from agent.drivers.opcua.members import Member
-from agent.drivers.opcua.messages import LARGEST_EXACT, OTHER, Samples
 from agent.drivers.opcua.node import address_of
-from agent.drivers.opcua.structures import Types, UnknownTypeError, as_json, opened
 
 LENGTH = re.compile(r"\[(\d*)\]$")
 Beside = str | F8

@@ -19,17 +19,17 @@ from agent.core import quality
 from agent.core.nouns import I8, Answer, Batch, Tag, Write
 from agent.core.scaling import Scaling, engineering
 from agent.core.stamps import BOUND_NS, StampMap, fold
+from agent.drivers.opcua.binary.messages import Samples
+from agent.drivers.opcua.binary.typedefs import ServerTypes
 from agent.drivers.opcua.config import TIMEOUT_SHARE, Config, check
 from agent.drivers.opcua.errors import translated
 from agent.drivers.opcua.items import Rows, deadbands, periods, plan
 from agent.drivers.opcua.known import Known, Mask
-from agent.drivers.opcua.messages import Samples
 from agent.drivers.opcua.publishing import Notified, Publisher
 from agent.drivers.opcua.resolving import Nodes
 from agent.drivers.opcua.services import STATE, Session
 from agent.drivers.opcua.session import connected, keep
 from agent.drivers.opcua.subscription import Monitoring
-from agent.drivers.opcua.typedefs import ServerTypes
 from agent.drivers.opcua.values import Raw, raw_of, wanted
 from agent.drivers.opcua.writing import serve
 from agent.runtime import clock, meters

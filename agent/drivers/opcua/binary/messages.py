@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from agent.core import quality
 from agent.core.nouns import F8, I8, U4
-from agent.drivers.opcua.binary import FIXED, UNIX_EPOCH, Cursor, MalformedError, NodeId, T, Variant
+from agent.drivers.opcua.binary.builtin import FIXED, UNIX_EPOCH, MalformedError, NodeId, T, Variant
+from agent.drivers.opcua.binary.cursor import Cursor
 
 U1 = npt.NDArray[np.uint8]
 

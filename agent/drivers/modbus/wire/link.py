@@ -13,16 +13,16 @@ from pymodbus.pdu import ModbusPDU
 
 from agent.core.address import Table
 from agent.core.blocks import Block
-from agent.drivers.modbus import bustrace, security
-from agent.drivers.modbus.answers import Reply, Values, values_of
-from agent.drivers.modbus.backup import Choice
-from agent.drivers.modbus.bustrace import BusTrace
 from agent.drivers.modbus.config import Config
-from agent.drivers.modbus.conversation import Conversation, ignored
-from agent.drivers.modbus.errors import NoAnswerError, Refused, UnreachableError
-from agent.drivers.modbus.opening import endpoints, opened
-from agent.drivers.modbus.quiet import Quiet, silence_s
-from agent.drivers.modbus.requests import masking, named, reading, writing
+from agent.drivers.modbus.wire import bustrace, security
+from agent.drivers.modbus.wire.answers import Reply, Values, values_of
+from agent.drivers.modbus.wire.backup import Choice
+from agent.drivers.modbus.wire.bustrace import BusTrace
+from agent.drivers.modbus.wire.conversation import Conversation, ignored
+from agent.drivers.modbus.wire.errors import NoAnswerError, Refused, UnreachableError
+from agent.drivers.modbus.wire.opening import endpoints, opened
+from agent.drivers.modbus.wire.quiet import Quiet, silence_s
+from agent.drivers.modbus.wire.requests import masking, named, reading, writing
 from agent.runtime import clock, meters
 
 __all__ = ["Link", "NoAnswerError", "Refused", "UnreachableError"]
