@@ -1,6 +1,6 @@
 """The daemon beside its peers, in one run: CPU-seconds and memory as ratios, with their spread.
 
-    python tests/bench/bench_peers.py [--windows 3] [--seconds 20] [--only tb,nodered,bare]
+    python tests/bench/bench_peers.py [--windows 3] [--seconds 20] [--only tb,nodered,bare,memory,jitter]
 
 See README.md in this folder for what each line means. In each round every subject is started anew, runs until its
 values arrive at the broker, settles, and is measured for the given seconds; nothing else of the benchmark's own runs
@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import daemon_alone
 import peer_edgetwin
 import peer_nodered
 import peer_thingsboard
@@ -179,18 +180,17 @@ def spread(values, digits=1):
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
-WIDTHS = (20, 10, 9, 9, 8, 7, 7, 10, 8)
-
-
 def table(subjects):
-    heads = ["CPU % of a core", "CPU/yard", "RSS MiB", "PSS MiB", "req/s", "msg/s", "KiB/s", "values/s", "new/s"]
-    print("\n" + " " * 40 + "".join(f"{head:>{width}}" for head, width in zip(heads, WIDTHS, strict=True)))
+    columns = [("CPU % of a core", 20), ("CPU/yard", 10), ("RSS MiB", 9), ("PSS MiB", 9), ("req/s", 8), ("msg/s", 7),
+               ("KiB/s", 7), ("values/s", 10), ("new/s", 8)]  # fmt: skip
+    print(f"\n{'':42}" + "".join(f"{name:>{width}}" for name, width in columns))
     for subject in subjects:
         w = subject.windows
-        middle = {f: statistics.median(getattr(one, f) for one in w) for f in vars(w[0])}
-        found = [middle[name] for name in ("rss", "pss", "requests", "messages", "kib", "values", "new")]
-        cells = [spread([one.cpu for one in w]), f"{middle['work']:.2f}", *(f"{number:.0f}" for number in found)]
-        print(f"{subject.name:40}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True)))
+        middle = {figure: statistics.median(getattr(one, figure) for one in w) for figure in vars(w[0])}
+        plain = ("rss", "pss", "requests", "messages", "kib", "values", "new")
+        figures = [spread([one.cpu for one in w]), f"{middle['work']:.2f}", *(f"{middle[f]:.0f}" for f in plain)]
+        cells = [f"{text:>{width}}" for text, (_, width) in zip(figures, columns, strict=True)]
+        print(f"{subject.name:42}" + "".join(cells))
 
 
 def verdicts(goals):
@@ -219,7 +219,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--windows", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--only", default="tb,nodered,bare")
+    parser.add_argument("--only", default="tb,nodered,bare,memory,jitter", help="cases, with commas between")
     arguments = parser.parse_args()
     only = arguments.only.split(",")
     header(arguments)
@@ -236,8 +236,13 @@ def main():
         for number in range(arguments.windows):
             for subject in subjects:
                 bench.measure(subject, number)
-        table(subjects)
-        verdicts(goals)
+        if subjects:
+            table(subjects)
+            verdicts(goals)
+        if "memory" in only:
+            daemon_alone.memory(folder, port, subscriber, arguments.windows)
+        if "jitter" in only:
+            daemon_alone.jitter(folder, port, arguments.windows, arguments.seconds)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from asyncua import ua
 
 from agent.core import quality
 from agent.core.nouns import I8, Answer, Batch, Tag, Write
-from agent.core.scaling import Scaling, engineering
+from agent.core.scaling import Scaling
 from agent.core.stamps import BOUND_NS, StampMap, fold
 from agent.drivers.opcua.binary.messages import Samples
 from agent.drivers.opcua.binary.typedefs import ServerTypes
@@ -30,7 +30,7 @@ from agent.drivers.opcua.resolving import Nodes
 from agent.drivers.opcua.services import STATE, Session
 from agent.drivers.opcua.session import connected, keep
 from agent.drivers.opcua.subscription import Monitoring
-from agent.drivers.opcua.values import Raw, raw_of, wanted
+from agent.drivers.opcua.values import Raw, batch_of, raw_of, wanted
 from agent.drivers.opcua.writing import serve
 from agent.runtime import clock, meters
 from agent.runtime.pace import Pace
@@ -280,16 +280,4 @@ class Watch:
     def _hand(self, rows: Rows, raw: Raw, t_ns: I8) -> None:
         if not len(rows):
             return
-        scaling = self._scaling.take(rows)
-        value, status = engineering(raw.value, raw.status, scaling, tuple((i, "") for i, _ in raw.beside))
-        texts = tuple((i, content) for i, content in raw.beside if isinstance(content, str))
-        arrays = tuple(
-            (i, scaling.scale[i] * content + scaling.offset[i])
-            for i, content in raw.beside
-            if not isinstance(content, str)
-        )
-        self._put(
-            Batch(
-                self._config.id, rows.astype(np.int32), value, status, t_ns, raw.source_ns, texts, arrays, raw.server_ns
-            )
-        )
+        self._put(batch_of(self._config.id, rows, raw, t_ns, self._scaling.take(rows)))
