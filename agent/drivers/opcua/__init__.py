@@ -25,9 +25,10 @@ from typing import Any
 
 from agent.core.nouns import Answer, Batch, Found, Meter, Tag, Write
 from agent.drivers.opcua.config import Config, check
+from agent.drivers.opcua.items import TAG_OPTIONS
 from agent.runtime import meters as counted
 
-__all__ = ["Config", "advice", "browse", "check", "meters", "probe", "record", "run"]
+__all__ = ["TAG_OPTIONS", "Config", "advice", "browse", "check", "meters", "probe", "record", "run"]
 
 METERS = (
     Meter("requests", "1", "Requests sent"),
