@@ -98,12 +98,12 @@ def is_bad(status: int) -> bool:
 
 def good_mask(status: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
     """Where a column (u4[n]) is Good: bool[n]."""
-    return np.asarray((status >> np.uint32(30)) == 0, np.bool_)
+    return np.asarray(status < UNCERTAIN, np.bool_)
 
 
 def bad_mask(status: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
     """Where a column (u4[n]) is Bad: bool[n]."""
-    return np.asarray((status >> np.uint32(30)) >= 2, np.bool_)
+    return np.asarray(status >= BAD, np.bool_)
 
 
 def name(status: int) -> str:

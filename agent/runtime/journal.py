@@ -137,6 +137,8 @@ class Journal:
 
     async def next_records(self, name: str, class_: str, after: Place) -> tuple[list[Record], Place]:
         """Records of a class after a place that `name` has not acknowledged, and the place to go on from."""
+        if self._writer.newest.get(class_) == after:
+            return [], after  # nothing came since: no read, no thread
         most = BLOCKS_AT_ONCE if class_ == RAW else RECORDS_AT_ONCE
         while True:
             held = self._writer.queue.held(name, class_)

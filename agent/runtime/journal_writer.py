@@ -48,6 +48,7 @@ class Writer:
         self.queue = Queue()
         self.counts = Counts()
         self.generation = 0  # of the store: a reader of another generation must open it anew
+        self.newest: dict[str, tuple[int, int]] = {}  # place of the last record of each class, as far as committed
         self._path, self._cap_bytes, self._gateway, self._told = path, cap_bytes, gateway, told
         self._boot = clock.boot_id()
         self._flush_ns = int(flush_s * SECOND_NS)
@@ -140,7 +141,7 @@ class Writer:
                 self.counts.commits += 1
                 self._work = rest
                 self.queue.written()
-            self.counts.bytes = store.size()
+            self.newest, self.counts.bytes = store.newest(), store.size()
         except StoreError as error:
             self._failed(error)
             return False
@@ -163,7 +164,7 @@ class Writer:
             self.queue.suspect = damaged
             self._failed(error)
             return None
-        self.generation += 1
+        self.generation, self.newest = self.generation + 1, self._store.newest()
         if aside is not None:
             self.counts.damaged += 1
             log.error("journal: %s is damaged; it is kept as %s, and a new one is begun", self._path, aside.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from functools import cache
 
 SYNCHRONISED, UNSYNCHRONISED = "synchronised", "unsynchronised"
 
@@ -12,5 +13,10 @@ STRUCT_TIMEX_BYTES = 256  # 208 on 64-bit Linux; modes = 0 only reads
 
 def quality() -> str:
     """synchronised or unsynchronised; where the kernel will not say, unsynchronised."""
-    state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(STRUCT_TIMEX_BYTES))
+    state = _libc().adjtimex(ctypes.create_string_buffer(STRUCT_TIMEX_BYTES))
     return SYNCHRONISED if 0 <= state < TIME_ERROR else UNSYNCHRONISED
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)

@@ -191,6 +191,10 @@ class Store:
             for class_ in CLASSES:
                 retain.note(self._db, class_, self.epoch - 1, 0, 0, DAMAGED, (self._boot, 0), (self._boot, 0))
 
+    def newest(self) -> dict[str, tuple[int, int]]:
+        """(epoch, sequence) of the last record of each class."""
+        return {class_: (self.epoch, seq) for class_, seq in self._seq.items()}
+
     def size(self) -> int:
         """Bytes on disk: the database and its log."""
         beside = (self.path, self.path.with_name(self.path.name + "-wal"))

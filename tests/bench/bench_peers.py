@@ -109,11 +109,11 @@ class Bench:
         return Window(cpu, cpu / unit_ms, after.rss / MIB, after.pss / MIB, *rates)
 
 
-def edgetwin(bench, name, them, words=0, floats=0, raw=True):
+def edgetwin(bench, name, them, **chosen):
     def begin(folder):
-        return peer_edgetwin.command(folder, them, bench.broker_port, words, floats, raw), {}
+        return peer_edgetwin.command(folder, them, bench.broker_port, **chosen), {}
 
-    expected = len(them) * (words + floats)
+    expected = len(them) * (chosen.get("words", 0) + chosen.get("floats", 0))
     return Subject(name, them, begin, "edgetwin/{folder}/summary/", peer_edgetwin.values, expected)
 
 
@@ -149,7 +149,8 @@ def nodered(bench, stack):
     mine = [
         edgetwin(bench, "edgetwin, 10 x 1000 uint16", them, words=1000),
         edgetwin(bench, "edgetwin, 10 x 500 float32", them, floats=500),
-        edgetwin(bench, "edgetwin, 10 x 1000 uint16, raw false", them, words=1000, raw=False),
+        edgetwin(bench, "edgetwin, 10 x 1000 uint16, last", them, words=1000, figures=["last"]),
+        edgetwin(bench, "edgetwin, 10 x 1000 uint16, last, no raw", them, words=1000, figures=["last"], raw=False),
     ]
     home = absent_or(peer_nodered.installed)
     if not home:

@@ -1,7 +1,7 @@
 """The daemon as a subject: `edgetwin run` with a configuration written here, one asset a machine.
 
-It publishes over MQTT QoS 1 each second, for each machine, one summary: of every tag min, mean, max, last, std and the
-share of good time over that second.
+It publishes over MQTT QoS 1 each second, for each machine, one summary: of every tag its name with min, mean, max,
+last, std and the share of good time over that second, or with those `figures` alone.
 """
 
 import sys
@@ -19,10 +19,11 @@ def tag_list(words=0, floats=0):
     return COLUMNS + "".join(rows)
 
 
-def command(folder, machines, broker_port, words=0, floats=0, raw=True):
+def command(folder, machines, broker_port, words=0, floats=0, raw=True, figures=None):
     """The command that runs the daemon on these machines."""
     names = [f"m{i}" for i in range(len(machines))]
     (folder / "tags.csv").write_text(tag_list(words, floats))
+    more = {"figures": figures} if figures else {}
     tree = {
         "gateway": {"id": folder.name},
         "state_dir": str(folder / "state"),
@@ -35,7 +36,7 @@ def command(folder, machines, broker_port, words=0, floats=0, raw=True):
             {"id": f"{name}-plc", "type": "modbus", "host": "127.0.0.1", "port": machine.port}
             for name, machine in zip(names, machines, strict=True)
         ],
-        "sinks": [{"type": "mqtt", "host": "127.0.0.1", "port": broker_port}] if broker_port else [],
+        "sinks": [{"type": "mqtt", "host": "127.0.0.1", "port": broker_port} | more] if broker_port else [],
     }
     with (folder / "edgetwin.yaml").open("w") as file:
         YAML(typ="safe").dump(tree, file)

@@ -35,6 +35,8 @@ def test_no_plain_text_over_a_network(host):
         ({"password_file": "a"}, "needs user"),
         ({"prefix": "a/#"}, "cannot begin topics"),
         ({"prefix": "/a"}, "cannot begin topics"),
+        ({"figures": ["last", "last"]}, "expected each once"),
+        ({"figures": []}, "at least 1 item"),
         ({"prefix": "$SYS"}, "cannot begin topics"),
         ({"keepalive_s": 1}, "greater than or equal to 5"),
         ({"version": "4"}, "'5' or '3.1.1'"),
@@ -90,3 +92,7 @@ def test_what_cannot_be_read_is_told_and_not_left_out(kind):
     message = said(b"junk", kind)
     assert message["seq"] == 7
     assert message["unreadable"]
+
+
+def test_a_summary_can_be_told_in_fewer_figures():
+    assert Config(host="localhost", figures=["last", "good"]).figures == ("last", "good")

@@ -49,6 +49,10 @@ def test_every_tag_has_its_own_figures():
         names[1]: {"min": None, "mean": None, "max": None, "last": None, "std": None, "good": 0.0},
     }
     assert tags(summary((), [], [], [], [], [], [])) == "{}"
+    assert json.loads(tags(summary(names, *[[1.0, 2.0]] * 6), ("last",))) == {
+        "pump/flow": {"last": 1.0},
+        names[1]: {"last": 2.0},
+    }
 
 
 def test_the_newest_of_an_array_is_all_of_its_numbers():

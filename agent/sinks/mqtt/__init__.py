@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import pydantic
 
@@ -21,7 +21,10 @@ from agent.core.nouns import Answer, Request
 if TYPE_CHECKING:
     from agent.runtime.taps import Taps
 
-__all__ = ["Config", "run"]
+__all__ = ["FIGURES", "Config", "Figure", "run"]
+
+Figure = Literal["min", "mean", "max", "last", "std", "good"]
+FIGURES: tuple[Figure, ...] = get_args(Figure)
 
 
 class Config(Model):
@@ -51,6 +54,9 @@ class Config(Model):
         le=300,
         description="A message the broker has not acknowledged by then is sent again, on a new connection",
     )
+    figures: tuple[Figure, ...] = pydantic.Field(
+        FIGURES, min_length=1, description="What a summary says of each tag; fewer of them spare a metered line"
+    )
     max_in_flight: int = pydantic.Field(20, ge=1, le=1000, description="Messages sent and not acknowledged yet")
 
     @pydantic.field_validator("prefix")
@@ -59,6 +65,13 @@ class Config(Model):
         if prefix and (set(prefix) & set("+#\0") or prefix[0] in "/$" or prefix[-1] == "/"):
             raise ValueError(f"{prefix!r} cannot begin topics, expected words with / between, no + # or leading $")
         return prefix
+
+    @pydantic.field_validator("figures")
+    @classmethod
+    def _each_once(cls, figures: tuple[Figure, ...]) -> tuple[Figure, ...]:
+        if len(set(figures)) < len(figures):
+            raise ValueError(f"{', '.join(figures)} names one twice, expected each once")
+        return figures
 
     @pydantic.model_validator(mode="after")
     def _closed(self) -> Config:

@@ -16,6 +16,7 @@ from typing import Any
 from agent.core import wire
 from agent.core.nouns import Case, Catalogue, Condition, Event, Point, Summary
 from agent.runtime.journal import Record
+from agent.sinks.mqtt import FIGURES, Figure
 from agent.sinks.mqtt.tags import tags
 
 FORMAT = 1
@@ -61,11 +62,14 @@ def _point(point: Point) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value not in (None, "", {})}
 
 
-def message(gateway: str, record: Record) -> bytes:
-    """A record as it is published. One that cannot be read is published too, and says so: nothing goes missing."""
+def message(gateway: str, record: Record, figures: tuple[Figure, ...] = FIGURES) -> bytes:
+    """A record as it is published; a summary with these figures of each tag.
+
+    One that cannot be read is published too, and says so: nothing goes missing.
+    """
     name = _name(gateway, record)
     try:
-        return _said(name, record)
+        return _said(name, record, figures)
     except wire.WireError as error:
         return _json({**name, "unreadable": str(error)})
 
@@ -85,19 +89,19 @@ def _name(gateway: str, record: Record) -> dict[str, Any]:
     return name
 
 
-def _said(name: dict[str, Any], record: Record) -> bytes:
+def _said(name: dict[str, Any], record: Record, figures: tuple[Figure, ...]) -> bytes:
     def wall(t_ns: int) -> int | None:
         known = t_ns and record.clock != "unknown"
         return t_ns - record.t_ns + record.wall_ns if known else None
 
     if record.kind == "summary":
-        return _summary(name, wire.decode(Summary, record.body), wall)
+        return _summary(name, wire.decode(Summary, record.body), figures, wall)
     if record.kind in ("event", "audit"):
         return _json(name | _event(wire.decode(Event, record.body), wall))
     raise wire.WireError(f"a record of kind {record.kind} has no message")
 
 
-def _summary(name: dict[str, Any], summary: Summary, wall: Wall) -> bytes:
+def _summary(name: dict[str, Any], summary: Summary, figures: tuple[Figure, ...], wall: Wall) -> bytes:
     window = {
         **_time("start", wall(summary.start_ns)),
         **_time("end", wall(summary.end_ns)),
@@ -106,7 +110,7 @@ def _summary(name: dict[str, Any], summary: Summary, wall: Wall) -> bytes:
         "context": dict(summary.context),
         "score_max": _number(summary.score_max),
     }
-    return b'%s,"tags":%s}' % (_json(name | window)[:-1], tags(summary).encode())
+    return b'%s,"tags":%s}' % (_json(name | window)[:-1], tags(summary, figures).encode())
 
 
 def _event(event: Event, wall: Wall) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class _Session:
         try:
             topic = f"{self._prefix}/{record.class_}/{record.asset}"
             counters.add(f"{self._config.id}/published")
-            await link.publish(topic, payload.message(self._taps.gateway, record))
+            await link.publish(topic, payload.message(self._taps.gateway, record, self._config.figures))
         finally:
             self._slots.release()
         await cursor.acknowledge([record])

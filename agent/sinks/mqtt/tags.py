@@ -8,44 +8,54 @@ number is null.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from json.encoder import encode_basestring as quoted
 
 import numpy as np
 
 from agent.core.nouns import F8, Summary
+from agent.sinks.mqtt import FIGURES, Figure
 
 MEAN_DIGITS, STD_DIGITS, SHARE_DIGITS = 10, 6, 4
-
-# The text of one tag: each second piece is left open, for its name and its figures.
-ROW = (",", "", ':{"min":', "", ',"mean":', "", ',"max":', "", ',"last":', "", ',"std":', "", ',"good":', "", "}")
-
-LAST = 9  # the place of its newest value in it, which of an array is all of its numbers
 
 # Powers of ten that a float64 holds exactly.
 POWERS = np.array([float(f"1e{k}") for k in range(23)])
 
+COLUMN: dict[Figure, Callable[[Summary], F8]] = {
+    "min": lambda summary: summary.min,
+    "mean": lambda summary: rounded(summary.mean, MEAN_DIGITS),
+    "max": lambda summary: summary.max,
+    "last": lambda summary: summary.last,
+    "std": lambda summary: rounded(summary.std, STD_DIGITS),
+    "good": lambda summary: rounded(summary.good, SHARE_DIGITS),
+}
 
-def tags(summary: Summary) -> str:
-    """The JSON object of all tags of a summary."""
-    figures = (
-        summary.min,
-        rounded(summary.mean, MEAN_DIGITS),
-        summary.max,
-        summary.last,
-        rounded(summary.std, STD_DIGITS),
-        rounded(summary.good, SHARE_DIGITS),
-    )
+
+def tags(summary: Summary, figures: tuple[Figure, ...] = FIGURES) -> str:
+    """The JSON object of all tags of a summary, with these figures of each."""
+    row = [",", "", ":{"]  # the text of one tag; each second piece is left open, for its name and its figures
+    for figure in figures:
+        row[-1] += f'"{figure}":'
+        row += ["", ","]
+    row[-1] = "}"
+    pieces = row * len(summary.names)
+    pieces[1 :: len(row)] = map(quoted, summary.names)
     known: dict[bytes, list[str]] = {}  # one sample in a window gives four columns of the same numbers
-    pieces = list(ROW) * len(summary.names)
-    pieces[1 :: len(ROW)] = map(quoted, summary.names)
-    for place, column in enumerate(figures, 1):
+    for place, figure in enumerate(figures):
+        column = COLUMN[figure](summary)
         content = column.tobytes()
         if content not in known:
             known[content] = numbers(column)
-        pieces[1 + 2 * place :: len(ROW)] = known[content]
-    for row, array in summary.arrays.items():
-        pieces[row * len(ROW) + LAST] = f"[{','.join(numbers(array))}]"
+        pieces[3 + 2 * place :: len(row)] = known[content]
+    if "last" in figures:
+        _put_arrays(pieces, 3 + 2 * figures.index("last"), len(row), summary)
     return f"{{{''.join(pieces[1:])}}}"
+
+
+def _put_arrays(pieces: list[str], place: int, length: int, summary: Summary) -> None:
+    """The newest of an array is all of its numbers."""
+    for row, array in summary.arrays.items():
+        pieces[row * length + place] = f"[{','.join(numbers(array))}]"
 
 
 def numbers(column: F8) -> list[str]:
