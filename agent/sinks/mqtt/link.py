@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 from collections.abc import AsyncIterator
@@ -35,6 +36,22 @@ class _Client(aiomqtt.Client):
             super()._on_publish(client, userdata, mid, reason_code, properties)
         elif not self._disconnected.done():
             self._disconnected.set_exception(aiomqtt.MqttError(f"the broker refused a message: {reason_code}"))
+
+    def _on_socket_register_write(self, client: Paho, userdata: Any, sock: Any) -> None:
+        """The library adds a socket to the loop by number and later: by then it may be closed, its number another's."""
+
+        def add() -> None:
+            if sock.fileno() >= 0:
+                self._loop.add_writer(sock.fileno(), self._write)
+
+        self._loop.call_soon_threadsafe(add)
+
+    def _write(self) -> None:
+        try:
+            self._client.loop_write()
+        except (OSError, asyncio.CancelledError) as error:  # cancelled: whoever waited for the connection has gone
+            if isinstance(error, OSError) and not self._disconnected.done():
+                self._disconnected.set_exception(error)
 
     def _client_connect(self) -> None:
         """Runs in a thread that cannot be cancelled: whoever asked for the connection may have gone meanwhile."""
