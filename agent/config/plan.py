@@ -86,9 +86,10 @@ class Plan:
 
 def plan(loaded: Loaded, epoch: int = 1) -> Plan:
     """The plan of a configuration."""
-    read = _sources(loaded)
+    machines = tuple(_asset(a, epoch) for a in loaded.assets)
+    read = _sources(loaded, machines)
     own = _gateway(loaded, read, epoch)
-    assets = (*(_asset(a, epoch) for a in loaded.assets), own)
+    assets = (*machines, own)
     sources = (*read, _self(own))
     sinks = (_feed(loaded), *(SinkUnit(s.id, s.type, s.config, _key(s.id, s.type, s.config)) for s in loaded.sinks))
     journal = loaded.journal
@@ -107,8 +108,12 @@ def plan(loaded: Loaded, epoch: int = 1) -> Plan:
     )
 
 
-def _sources(loaded: Loaded) -> tuple[SourceUnit, ...]:
-    tags = {s.id: tuple(a.tag(row) for a, row in read_from(loaded.assets, s.id)) for s in loaded.sources}
+def _sources(loaded: Loaded, assets: Sequence[Asset]) -> tuple[SourceUnit, ...]:
+    known = {tag.id: tag for asset in assets for tag in asset.tags}
+    tags = {
+        s.id: tuple(known[f"{a.asset.id}/{row.name}"] for a, row in read_from(loaded.assets, s.id))
+        for s in loaded.sources
+    }
     return tuple(
         SourceUnit(s.id, s.type, s.config, tags[s.id], _key(s.id, s.type, s.config, tags[s.id])) for s in loaded.sources
     )

@@ -125,19 +125,19 @@ class Feed:
         self.config = config
         self.ask = ask
         self.tasks = tasks
-        self.catalogue: bytes | None = None
-        self.epoch = -1
+        self.catalogue: Catalogue | None = None
+        self.packed = b""  # the Catalogue, once a client has asked for it
         self.snapshots: dict[str, Snapshot] = {}
         self.clients: set[Client] = set()
 
     def show(self, noun: Catalogue | Snapshot) -> None:
         """Leave a Catalogue or a Snapshot with every client: no I/O, no waiting; nothing is packed for nobody."""
         if isinstance(noun, Catalogue):
-            self.catalogue, self.epoch = protocol.pack(noun), noun.epoch
+            self.catalogue, self.packed = noun, b""
             self.snapshots.clear()
             for client in self.clients:
-                client.leave_catalogue(self.catalogue)
-        elif noun.epoch == self.epoch:
+                self._leave_catalogue(client, noun)
+        elif self.catalogue is not None and noun.epoch == self.catalogue.epoch:
             self.snapshots[noun.asset] = noun
             message = protocol.pack(noun) if self.clients else b""
             for client in self.clients:
@@ -161,7 +161,7 @@ class Feed:
 
     async def _serve(self, client: Client) -> None:
         if self.catalogue is not None:
-            client.leave_catalogue(self.catalogue)
+            self._leave_catalogue(client, self.catalogue)
         for asset, snapshot in self.snapshots.items():
             client.leave_snapshot(asset, protocol.pack(snapshot))
         try:
@@ -169,6 +169,10 @@ class Feed:
         finally:
             client.writer.transport.abort()
             self._count(client, self.clients.discard)
+
+    def _leave_catalogue(self, client: Client, catalogue: Catalogue) -> None:
+        self.packed = self.packed or protocol.pack(catalogue)
+        client.leave_catalogue(self.packed)
 
     def _count(self, client: Client, change: Callable[[Client], None]) -> None:
         change(client)

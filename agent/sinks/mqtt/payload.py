@@ -27,7 +27,7 @@ Wall = Callable[[int], int | None]
 
 def birth(catalogue: Catalogue) -> bytes:
     """Everything about the points: names, units, kinds, roles, ranges, in the order of the catalogue."""
-    return _json(
+    head = _json(
         {
             "gateway": catalogue.gateway,
             "format": FORMAT,
@@ -42,9 +42,10 @@ def birth(catalogue: Catalogue) -> bytes:
                 }
                 for part in catalogue.parts
             ],
-            "points": [_point(point) for point in catalogue.points],
         }
     )
+    # Point by point: a tree of 10,000 of them takes ten times the memory of their text.
+    return b'%s,"points":[%s]}' % (head[:-1], b",".join(_json(_point(point)) for point in catalogue.points))
 
 
 def _point(point: Point) -> dict[str, Any]:
