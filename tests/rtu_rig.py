@@ -32,7 +32,7 @@ class Bus:
         self.port, self.delay_s, self.asked, self.echo = port, {}, [], b""
         self.registers = {i: 7 * i & 0xFFFF for i in range(1000)}
         self.echoes = False
-        self.noise = {}
+        self.noise, self.next_delays_s = {}, []
         self.spoil = lambda frame: frame
         self._stalled = None
         self._master, self._buffer = master, b""
@@ -50,7 +50,7 @@ class Bus:
         assert request[6:] == crc(request[:6])
         loop = asyncio.get_running_loop()
         self.asked.append((loop.time(), unit, start))
-        delay_s = self.delay_s.get(unit, 0.0)
+        delay_s = self.next_delays_s.pop(0) if self.next_delays_s else self.delay_s.get(unit, 0.0)
         if delay_s is not None:
             loop.call_later(delay_s, self._say, self._answer(unit, function, start, count, request))
 

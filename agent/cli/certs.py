@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def list_all(file: Path, source: str | None, state_dir: Path | None, json: bool) -> None:
     """Print every certificate, ours first."""
-    from agent.drivers.opcua import trust
+    from agent.drivers.opcua.secure import trust
     from agent.runtime.pki import certificates
     from agent.runtime.pki.folders import ISSUER, REJECTED, TRUSTED, Folders
 
@@ -45,7 +45,7 @@ def list_all(file: Path, source: str | None, state_dir: Path | None, json: bool)
 
 def show(source: str, file: Path, state_dir: Path | None, json: bool) -> None:
     """Print our certificate for one source, made if there is none."""
-    from agent.drivers.opcua import trust
+    from agent.drivers.opcua.secure import trust
 
     (config,) = _configs(file, source, state_dir)
     try:
@@ -76,7 +76,7 @@ def reject(wanted: str, file: Path, source: str | None, state_dir: Path | None) 
 
 def renew(file: Path, source: str | None, state_dir: Path | None) -> None:
     """Make our own certificates anew; those that the configuration names are not ours to make."""
-    from agent.drivers.opcua import trust
+    from agent.drivers.opcua.secure import trust
     from agent.runtime.pki.folders import Folders
 
     configs = _configs(file, source, state_dir)
@@ -115,7 +115,7 @@ def _move(wanted: str, to: str, configs: Sequence[Config]) -> None:
 
 
 def _row(store: str, path: Path, certificate: Certificate) -> dict[str, str | float]:
-    from agent.drivers.opcua.trust import days_left
+    from agent.drivers.opcua.secure.trust import days_left
     from agent.runtime.pki import certificates
 
     return {

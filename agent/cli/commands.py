@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from agent.cli import machines
+from agent.cli.arguments import File, Json, MaybeFile, Settings, Socket, StateDir, Where
+
 app = typer.Typer(
     name="edgetwin",
     help="A digital twin beside the machine: polls PLCs, estimates what is not measured, finds departures, tells SCADA "
@@ -19,25 +22,11 @@ app = typer.Typer(
 config_app = typer.Typer(help="Look at a configuration.", no_args_is_help=True, rich_markup_mode=None)
 fit_app = typer.Typer(help="Make models from a recording.", no_args_is_help=True, rich_markup_mode=None)
 users_app = typer.Typer(help="Users of the OPC UA server.", no_args_is_help=True, rich_markup_mode=None)
-certs_app = typer.Typer(
-    help="Certificates of the OPC UA client: ours, and those of servers.", no_args_is_help=True, rich_markup_mode=None
-)
 app.add_typer(config_app, name="config")
 app.add_typer(fit_app, name="fit")
 app.add_typer(users_app, name="users")
-app.add_typer(certs_app, name="certs")
-
-File = Annotated[Path, typer.Argument(help="The configuration file (YAML).", show_default=False)]
-MaybeFile = Annotated[Path | None, typer.Argument(help="The configuration file (YAML).", show_default=False)]
-StateDir = Annotated[Path | None, typer.Option("--state-dir", help="Keep state here, not where FILE says.")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Change one value: sources.plc1.port=5021. Can be given again.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Socket = Annotated[Path | None, typer.Option("--socket", help="The daemon's feed socket.")]
-Source = Annotated[str | None, typer.Option("--source", help="Only of this source; all OPC UA sources if left out.")]
-Wanted = Annotated[str, typer.Argument(help="A file, or a fingerprint as certs list prints it.", show_default=False)]
-Where = Annotated[list[str] | None, typer.Option("--where", help="Use only rows where TAG=VALUE, as drive/state=2.")]
+app.add_typer(machines.app)
+app.add_typer(machines.certs_app, name="certs")
 
 
 @app.command()
@@ -100,38 +89,6 @@ def read(
     from agent.cli import reading
 
     reading.run(file, tags, state_dir, settings or [], json, timeout_s)
-
-
-@app.command()
-def probe(
-    file: File,
-    source: Annotated[str, typer.Argument(help="The source's id.", show_default=False)],
-    tags: Annotated[list[str] | None, typer.Argument(help="Tags of it as group/name.", show_default=False)] = None,
-    address: Annotated[list[str] | None, typer.Option("--address", help="As input:30. Can be given again.")] = None,
-    state_dir: StateDir = None,
-    settings: Settings = None,
-) -> None:
-    """Ask a source's device whether it answers, and what it is. For Modbus tags or addresses: what lies there in every
-    byte order side by side. Exit 1 if it does not answer."""
-    from agent.cli import probing
-
-    probing.run(file, source, tags or [], address or [], state_dir, settings or [])
-
-
-@app.command()
-def trace(
-    file: File,
-    source: Annotated[str, typer.Argument(help="The source's id.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", help="The recording; what was read lies beside it as .json.")],
-    for_s: Annotated[float, typer.Option("--for", help="So long, in s.")] = 10.0,
-    state_dir: StateDir = None,
-    settings: Settings = None,
-) -> None:
-    """Record what goes over a Modbus bus while all tags of a source are read: for a report, or for a test
-    (`python -m hil.replay --trace` serves it again)."""
-    from agent.cli import tracing
-
-    tracing.run(file, source, out, for_s, state_dir, settings or [])
 
 
 @app.command()
@@ -248,57 +205,6 @@ def users_add(
     from agent.cli import users
 
     users.add(name, users_file, role, password_file)
-
-
-@certs_app.command("list")
-def certs_list(file: File, source: Source = None, state_dir: StateDir = None, json: Json = False) -> None:
-    """List our certificates, and those of servers: trusted, issuer, rejected."""
-    from agent.cli import certs
-
-    certs.list_all(file, source, state_dir, json)
-
-
-@certs_app.command("show")
-def certs_show(
-    source: Annotated[str, typer.Argument(help="The id of an OPC UA source.", show_default=False)],
-    file: File,
-    state_dir: StateDir = None,
-    json: Json = False,
-) -> None:
-    """Show our certificate for a server: file, ApplicationUri, thumbprints, end. It is made if there is none."""
-    from agent.cli import certs
-
-    certs.show(source, file, state_dir, json)
-
-
-@certs_app.command("trust")
-def certs_trust(
-    certificate: Wanted,
-    file: File,
-    issuer: Annotated[bool, typer.Option("--issuer", help="An authority that only completes a chain.")] = False,
-    source: Source = None,
-    state_dir: StateDir = None,
-) -> None:
-    """Trust a server, an authority or a revocation list. A running daemon takes it at its next try."""
-    from agent.cli import certs
-
-    certs.trust(certificate, file, issuer, source, state_dir)
-
-
-@certs_app.command("reject")
-def certs_reject(certificate: Wanted, file: File, source: Source = None, state_dir: StateDir = None) -> None:
-    """Trust a certificate no more. A running daemon leaves that server within a minute."""
-    from agent.cli import certs
-
-    certs.reject(certificate, file, source, state_dir)
-
-
-@certs_app.command("renew")
-def certs_renew(file: File, source: Source = None, state_dir: StateDir = None) -> None:
-    """Make our certificate and key anew, under the same ApplicationUri. Servers have to trust it then."""
-    from agent.cli import certs
-
-    certs.renew(file, source, state_dir)
 
 
 @app.command()

@@ -108,6 +108,19 @@ class Tag:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """A value that a device offers, as browsing found it: `path` to it, then the words of a tag list; value as text."""
+
+    path: tuple[str, ...]
+    address: str
+    type: str
+    value: str = ""
+    unit: str = ""
+    writable: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """What is published. `of` is the id of the point it belongs to (the measured value of a residual, say)."""
 

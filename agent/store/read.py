@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -217,9 +218,9 @@ class Reader:
 
     def _found(self, where: str, arguments: tuple[Any, ...], most: int, first_only: bool = False) -> Found:
         """The first rows of a question: at most so many, and not many more bytes than fit one short read."""
-        self._refresh()
         found, size = Found(), 0
-        with translated():
+        with translated(), self._at_once():
+            self._clocks.refresh(self._db)
             rows = self._db.execute(f"SELECT {COLUMNS} FROM record WHERE {where} LIMIT {most}", arguments)
             for row in rows:
                 record = self._record(row)
@@ -244,6 +245,15 @@ class Reader:
         wall_ns, quality = self._clocks.wall_ns(boot, t_ns)
         boot_id = self._clocks.boot(boot)
         return Record(number, class_, epoch, seq, boot_id, t_ns, wall_ns, quality, asset, kind, body, n, end_ns)
+
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """All that is read within is of one moment: a record must not meet a clock table older than itself."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.rollback()
 
     def _refresh(self) -> None:
         with translated():

@@ -7,7 +7,7 @@ Checkpoints are a class beside them: state, not history.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agent.core import wire
 from agent.core.nouns import Event, Snapshot, Summary, Tick
@@ -122,8 +122,8 @@ def tick(noun: Tick) -> Entry:
 
 
 def snapshot(noun: Snapshot) -> Entry:
-    """What one cycle gave; its summaries are records of their own."""
-    return Entry(RAW, noun.asset, "snapshot", noun.t_ns, wire.encode(replace(noun, summaries=())))
+    """What one cycle gave."""
+    return Entry(RAW, noun.asset, "snapshot", noun.t_ns, wire.encode(noun))
 
 
 def summary(noun: Summary) -> Entry:

@@ -22,8 +22,8 @@ from peers import libmodbus
 
 from agent.core.nouns import Tag
 from agent.drivers import modbus
-from agent.drivers.modbus.link import Link
 from agent.drivers.modbus.polling import ask_all, scheduled
+from agent.drivers.modbus.wire.link import Link
 
 POLLS, ROUNDS = 30, 7
 

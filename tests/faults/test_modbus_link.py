@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from agent.core.address import Table
 from agent.core.blocks import Block
 from agent.drivers import modbus
-from agent.drivers.modbus.link import Link, NoAnswerError, Refused
+from agent.drivers.modbus.wire.link import Link, NoAnswerError, Refused
 from agent.runtime import meters
 
 pytestmark = pytest.mark.usefixtures("no_traceback")

@@ -9,7 +9,7 @@ from peers import secure_opcua_server
 from agent.core.nouns import Tag
 from agent.drivers import opcua
 from agent.drivers.opcua import session as sessions
-from agent.drivers.opcua import trust
+from agent.drivers.opcua.secure import trust
 from agent.runtime.pki import making
 from agent.runtime.pki.folders import REJECTED, TRUSTED, Folders
 

@@ -1,7 +1,7 @@
-"""A TCP wire between a Modbus client and a real server, which can be made bad while both run.
+"""A TCP wire between a client and a real server, which can be made bad while both run.
 
-Requests pass as they come. Each answer of the server, a whole MBAP frame, goes through `wire.fault`, an async function
-of the conversation and the frame; `wire.fault = clean` heals the wire.
+Requests pass as they come. Each answer of the server, a whole MBAP frame or a whole chunk of OPC UA TCP, goes through
+`wire.fault`, an async function of the conversation and the frame; `wire.fault = clean` heals the wire.
 """
 
 import struct
@@ -34,10 +34,21 @@ async def clean(to, frame):
     await to.send(frame)
 
 
+def mbap(buffer):
+    """The length of the Modbus TCP frame that begins here; more than there is where it is not known yet."""
+    return HEADER + struct.unpack(">H", buffer[4:6])[0] if len(buffer) >= HEADER else HEADER
+
+
+def opcua_chunk(buffer):
+    """The length of the OPC UA TCP chunk that begins here (OPC 10000-6 §7.1.2.2); the same."""
+    return struct.unpack("<I", buffer[4:8])[0] if len(buffer) >= 8 else 8
+
+
 class Wire:
     """Listens on `port`, connects to `server_port` for each client; counts `connections` and `answers`."""
 
-    def __init__(self, server_port, listener):
+    def __init__(self, server_port, listener, size_of):
+        self._size_of = size_of
         self.fault, self.greeting, self.connections, self.answers = clean, b"", 0, 0
         self.held = []
         self._server_port, self.listener = server_port, listener
@@ -73,7 +84,7 @@ class Wire:
         try:
             async for data in server:
                 buffer += data
-                while len(buffer) >= HEADER and len(buffer) >= (size := HEADER + struct.unpack(">H", buffer[4:6])[0]):
+                while buffer and len(buffer) >= (size := self._size_of(buffer)):
                     frame, buffer = buffer[:size], buffer[size:]
                     self.answers += 1
                     await self.fault(conversation, frame)
@@ -82,11 +93,11 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire_to(server_port):
+async def wire_to(server_port, size_of=mbap):
     """A wire to a server on this machine, served while the block runs."""
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     async with listener, anyio.create_task_group() as group:
-        wire = Wire(server_port, listener)
+        wire = Wire(server_port, listener, size_of)
         group.start_soon(wire.serve)
         yield wire
         group.cancel_scope.cancel()

@@ -180,6 +180,17 @@ async def test_cancelled_at_any_moment_leaves_nothing_behind(shared):
                 await anyio.sleep_forever()
 
 
+async def test_probe_does_not_touch_what_is_forbidden(shared):
+    careful = config(shared.port, forbidden=["holding:0-9", "input:42"])
+    text = await modbus.probe(careful)
+    assert "not read: it lies in the forbidden range holding:0-9" in text
+    assert "input:0" in text
+    text = await modbus.decodings(careful, ["holding:4", "input:41", "input:10"], [])
+    assert text.count("not read") == 1
+    assert "input:41, PDU offset 41 (0x0029), Modicon 3x00042: 011F" in text  # one register of two
+    assert "Modicon 3x00011: 0046 004D" in text
+
+
 async def test_probe_shows_what_answers(shared):
     text = await modbus.probe(config(shared.port))
     assert "input:0" in text

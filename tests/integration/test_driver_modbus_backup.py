@@ -11,7 +11,7 @@ from peers import libmodbus
 from agent.core.address import Table
 from agent.core.nouns import Tag, Write
 from agent.drivers import modbus
-from agent.drivers.modbus.link import Link
+from agent.drivers.modbus.wire.link import Link
 from agent.runtime import meters
 
 pytestmark = pytest.mark.anyio

@@ -16,7 +16,7 @@ from agent.core.address import Table
 from agent.core.blocks import Block
 from agent.core.nouns import Tag, Write
 from agent.drivers import modbus
-from agent.drivers.modbus.link import Link
+from agent.drivers.modbus.wire.link import Link
 
 pytestmark = pytest.mark.anyio
 
@@ -222,7 +222,7 @@ async def test_a_dead_unit_costs_the_others_one_timeout():
         assert [unit for unit, _ in times] == [8, 9, 10, 9, 8]
         waits_s = [b - a for (_, a), (_, b) in pairwise(times)]
         assert waits_s[1] < 0.3  # 9 timed out, 10 was asked
-        assert 0.1 < waits_s[2] < 0.3  # an answer of 9 could still come
+        assert 0.3 < waits_s[2] < 0.6  # an answer of 9 could still come
         assert waits_s[3] < 0.3
 
 

@@ -73,6 +73,7 @@ async def test_reads_writes_and_survives_a_restart_of_the_other_end(server, plan
         answer = await rig.write(Write("w", 2, 77.0))
         assert answer.ok, answer
         await rig.until(lambda: rig.value[2] == 77.0)
+        assert 29 < rig.meters.read("plc1/certificate_days") < 31
     async with running(modbus, config(plant, port), tags) as rig:
         await rig.until(lambda: rig.bad and rig.downs)
 

@@ -9,7 +9,7 @@ from agent.core.address import Table
 from agent.core.blocks import Block
 from agent.core.nouns import Tag, Write
 from agent.drivers import modbus
-from agent.drivers.modbus.link import Link
+from agent.drivers.modbus.wire.link import Link
 
 pytestmark = pytest.mark.anyio
 

@@ -169,3 +169,12 @@ async def test_a_node_that_is_removed_and_made_again(server):
         assert rig.named()[1] == "Good"
         assert (await rig.write(Write("2", 2, 0.0, "restore"))).ok
         await rig.until(lambda: rig.value[0] == 11.0)
+
+
+async def test_a_large_folder_is_browsed_over_continuation_points(server):
+    server.command.append("many")
+    server.start()
+    found = {one.path[-1]: one for one in await opcua.browse(config(server), "path:2:Many", depth=2)}
+    assert len(found) == 2300
+    assert found["many2299"].value == "2299"
+    assert found["many7"].address == f"nsu={URI};s=many7"

@@ -58,7 +58,7 @@ async def test_a_replay_serves_a_recorded_rig():
     with started("replay", SKAB, "--modbus", f"{HOST}:0", "--speed", "20", "--start-row", "400") as replay:
         rows = await rows_read(port_of(replay.ready.removeprefix("replay ")), 10, 1.0)
     lines = SKAB.read_text().splitlines()[401:]
-    expected = [[float(cell) for cell in line.split(";")[1:]] for line in lines[: len(rows)]]
+    expected = [[float(cell) for cell in line.split(";")[1:]] for line in lines[: 3 * len(rows)]]  # some are not seen
     assert len(rows) > 12
     assert rows[0] == pytest.approx(expected[0], rel=1e-6)
     assert rows[len(rows) - 1] in [pytest.approx(row, rel=1e-6) for row in expected]

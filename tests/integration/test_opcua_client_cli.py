@@ -32,12 +32,12 @@ def listed(certs):
 
 def test_ours_is_made_shown_and_renewed_under_its_uri(certs):
     assert "no certificates yet" in certs("list", CONFIG)
-    shown = json.loads(certs("show", "plc2", CONFIG, "--json"))
+    shown = json.loads(certs("show", CONFIG, "plc2", "--json"))
     assert shown["uri"].startswith("urn:")
     assert Path(shown["key"]).stat().st_mode & 0o777 == 0o600
-    assert json.loads(certs("show", "plc2", CONFIG, "--json")) == shown
+    assert json.loads(certs("show", CONFIG, "plc2", "--json")) == shown
     assert shown["uri"] in certs("renew", CONFIG)
-    renewed = json.loads(certs("show", "plc2", CONFIG, "--json"))
+    renewed = json.loads(certs("show", CONFIG, "plc2", "--json"))
     assert (renewed["uri"], renewed["file"]) == (shown["uri"], shown["file"])
     assert renewed["sha256"] != shown["sha256"]
 
@@ -61,7 +61,7 @@ def test_a_server_is_trusted_and_rejected_by_file_and_by_fingerprint(certs, tmp_
     [
         (("trust", "no-such-file.der", CONFIG), "no such file"),
         (("trust", "0" * 64, CONFIG), "no certificate with the fingerprint"),
-        (("show", "plc9", CONFIG), "it has plc2"),
+        (("show", CONFIG, "plc9"), "it has plc2"),
         (("list", CONFIG, "--source", "plc1"), "it has plc2"),
     ],
 )

@@ -179,8 +179,11 @@ async def test_each_item_has_the_queue_it_asks_for():
             await rig.until(lambda: (rig.meters.read("plc2/notifications") or 0) >= 3)
             await rig.write(Write("w", 1, 0.0, "flood"))
             await rig.until(lambda: rig.value[0] == 200.0)
-            got = {int(v) for b in rig.batches for t, v in zip(b.tag, b.value, strict=True) if t == 2}
-            assert got == set(range(201))
+
+            def got():
+                return {int(v) for b in rig.batches for t, v in zip(b.tag, b.value, strict=True) if t == 2}
+
+            await rig.until(lambda: got() == set(range(201)))
             few = {int(v) for b in rig.batches for t, v in zip(b.tag, b.value, strict=True) if t == 0}
             assert len(few) < 20
 

@@ -6,8 +6,8 @@ from peers import free_port, libmodbus, opcua_server
 
 from agent.core.address import Table
 from agent.drivers import modbus
-from agent.drivers.modbus.link import Link
 from agent.drivers.modbus.probing import decoded, table
+from agent.drivers.modbus.wire.link import Link
 
 YAML = """\
 gateway: {{id: g}}

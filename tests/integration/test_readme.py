@@ -144,6 +144,23 @@ def closing_a_case(words, live, recording, folder):
     assert done.returncode == 0, done.stderr
 
 
+def at_the_machine(words, live, recording, folder):
+    done = edgetwin(*at_the_rig(live, words), *its_ports(live))
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+def its_ports(live):
+    """What the configuration says of its PLCs is true on the usual ports; this rig has others."""
+    second = f"sources.plc2.endpoint=opc.tcp://127.0.0.1:{live.ports.plc_opcua}"
+    return ["--set", f"sources.plc1.port={live.ports.modbus}", "--set", second]
+
+
+def a_recording(words, live, recording, folder):
+    swapped = [str(folder / w) if w == "bus.trace" else w for w in words]
+    at_the_machine(swapped, live, recording, folder)
+    assert (folder / "bus.trace").exists()
+
+
 def a_user(words, live, recording, folder):
     (folder / "password").write_text("a long password\n")
     swapped = [str(folder / w) if w == "users" and i > 1 else w for i, w in enumerate(words)]
@@ -159,6 +176,9 @@ RUNS = {
     "fit twin": a_fit,
     "fit detector": a_fit,
     "close": closing_a_case,
+    "probe": at_the_machine,
+    "browse": at_the_machine,
+    "trace": a_recording,
     "users add": a_user,
 }
 

@@ -124,6 +124,17 @@ async def structures(server, index, folder, made):
         await made[name].set_writable()
 
 
+async def made_for_browsing(server, folder, index):
+    """A value with a unit, and a way that leads in a circle."""
+    pressure = await folder.add_variable(ua.NodeId("pressure", index), ua.QualifiedName("pressure", index), 1.5)
+    bar = ua.EUInformation("http://www.opcfoundation.org/UA/units/un/cefact", 4342098, ua.LocalizedText("bar"))
+    await pressure.add_property(ua.NodeId("pressure.unit", index), "0:EngineeringUnits", bar)
+    loop = await folder.add_folder(ua.NodeId("Loop", index), ua.QualifiedName("Loop", index))
+    space = server.iserver.aspace  # the service would refuse it
+    here = next(r for r in space[server.nodes.objects.nodeid].references if r.NodeId == folder.nodeid)
+    space[loop.nodeid].references.append(here)
+
+
 async def obey(server, made, word):
     if word == "silence":
         for subscription in server.iserver.subscription_service.subscriptions.values():
@@ -158,6 +169,7 @@ async def main(options, port):
     index = await server.register_namespace(URI)
     folder, made = await nodes(server, index)
     await structures(server, index, folder, made)
+    await made_for_browsing(server, folder, index)
     async with server:
         print("ready", port, flush=True)
         count = 0

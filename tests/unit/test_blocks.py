@@ -31,6 +31,7 @@ ranges = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 9)), max_size=6)
 names = st.lists(st.sampled_from(["", "", "", "a", "b", "c"]), min_size=60, max_size=60)
 
 
+@settings(deadline=None)
 @given(spans, st.integers(0, 20), st.integers(8, 125), ranges, names)
 def test_every_field_once_whole_and_within_limits(chosen, max_gap, max_registers, shut, groups):
     fields, limits = fields_of(chosen), Limits(max_gap, max_registers, forbidden=forbidden_of(shut))
@@ -218,6 +219,7 @@ def test_a_refused_group_is_never_cut():
     assert halves(wanted, together) == [together]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 8)), min_size=2, max_size=20), names, ranges)
 def test_halves_lose_nothing_and_end(chosen, groups, shut):
     limits = Limits(forbidden=forbidden_of(shut))

@@ -1,6 +1,6 @@
 """The breaker: closed, open for a growing pause, one trial, closed again."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.breaker import Breaker, Patience, Position, answered, failed, trying
@@ -35,6 +35,7 @@ def test_nothing_but_its_trial_is_asked_while_it_is_tried():
     assert trial.shut_out
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200), st.integers(1, 5), st.integers(1, 10**10), st.integers(1, 10**12), st.floats(0, 0.999))
 def test_no_pause_is_longer_than_the_longest_or_shorter_than_three_quarters(n, failures, first_ns, longest_ns, spread):
     patience, state = Patience(failures, first_ns, longest_ns), Breaker()

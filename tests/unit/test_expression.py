@@ -88,7 +88,7 @@ def test_any_text_is_a_tree_or_an_error_of_its_own(written):
         tree = parse(written)
     except ExpressionError as error:
         assert 0 <= error.at <= max(len(written), LONGEST)
-        assert "expected" in str(error)
+        assert "expected" in str(error) or "did you mean" in str(error)
     else:
         assert parse(text(tree)) == tree
 

@@ -13,10 +13,10 @@ from pymodbus.transport import CommParams, CommType
 
 from agent.core.address import Table
 from agent.core.blocks import Block
-from agent.drivers.modbus.answers import Reply, check_ours, values_of, why_malformed
-from agent.drivers.modbus.conversation import Conversation
-from agent.drivers.modbus.errors import MalformedError
-from agent.drivers.modbus.requests import masking, reading, writing
+from agent.drivers.modbus.wire.answers import Reply, check_ours, values_of, why_malformed
+from agent.drivers.modbus.wire.conversation import Conversation
+from agent.drivers.modbus.wire.errors import MalformedError
+from agent.drivers.modbus.wire.requests import masking, reading, writing
 
 
 @pytest.mark.parametrize("pdu", ["01 02 ff 01", "02 01 00", "03 04 00 01 00 02", "04 02 00 07", "84 02", "90 01",

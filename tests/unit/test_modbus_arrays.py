@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core import quality
@@ -39,6 +39,7 @@ def by_tag(columns, which):
     return {int(columns.tag[row]): content for row, content in which}
 
 
+@settings(deadline=None)
 @given(
     kind=st.sampled_from(sorted(PACK)),
     order=st.sampled_from(["ABCD", "CDAB", "BADC", "DCBA"]),

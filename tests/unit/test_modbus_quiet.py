@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.drivers.modbus.backup import Choice
-from agent.drivers.modbus.quiet import STRAY_S, Quiet, silence_s
+from agent.drivers.modbus.wire.backup import Choice
+from agent.drivers.modbus.wire.quiet import STRAY_S, Quiet, silence_s
 
 MS = 1_000_000
 
@@ -50,26 +50,14 @@ def test_all_wait_for_a_unit_that_was_late_before_until_it_is_in_time_again():
     quiet.unanswered(9, 200 * MS)
     assert quiet.until_ns(1) == 300 * MS
     quiet.answered(9, 310 * MS)
-    quiet.unanswered(9, 600 * MS)
-    assert quiet.until_ns(1) == 600 * MS
+    quiet.unanswered(9, 700 * MS)
+    assert quiet.until_ns(1) == 700 * MS
 
 
-def test_an_answer_after_silence_may_be_the_one_before_and_leave_another_to_come():
-    quiet = line()
-    quiet.unanswered(9, 50 * MS)
-    quiet.answered(9, 200 * MS)
-    assert quiet.until_ns(9) == 400 * MS
-    assert quiet.until_ns(1) == 202 * MS
-    quiet.heard(350 * MS, 9, None)
-    assert quiet.until_ns(9) == 350 * MS + STRAY_S * 1e9
-
-
-def test_what_was_garbled_was_the_answer():
+def test_what_was_garbled_was_most_likely_the_answer():
     quiet = line()
     quiet.unanswered(9, 50 * MS, silent=False)
-    assert quiet.until_ns(9) == 150 * MS
-    quiet.answered(9, 200 * MS)
-    assert quiet.until_ns(9) == 202 * MS
+    assert quiet.until_ns(9) == 100 * MS
 
 
 def test_the_first_answer_on_a_line_just_opened_may_be_followed_by_more():

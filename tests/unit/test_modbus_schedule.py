@@ -1,5 +1,7 @@
 """Which request comes next, on a clock of our own: dead units, slow classes, repeats and trials, with no device."""
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -119,7 +121,9 @@ def test_a_unit_that_falls_silent_costs_one_timeout_and_its_tags_are_bad(bus):
     assert {here.last(row) for row in (0, 14)} == {"Good"}
 
 
-def test_the_healthy_keep_their_period_while_a_unit_is_dead(bus):
+@pytest.mark.parametrize("seed", range(20))
+def test_the_healthy_keep_their_period_while_a_unit_is_dead(bus, seed):
+    random.seed(seed)  # of how far trials are spread
     tags = [tag(u, 50 * n) for u in range(1, 11) for n in range(3)]
     here = bus(tags)
     here.dead = {4, 9}

@@ -4,8 +4,8 @@ import pytest
 from asyncua import ua
 
 from agent.drivers import opcua
-from agent.drivers.opcua import endpoints, identity
-from agent.drivers.opcua.endpoints import MODES, NONE_URI, SUITES
+from agent.drivers.opcua.secure import endpoints, identity
+from agent.drivers.opcua.secure.endpoints import MODES, NONE_URI, SUITES
 
 NONE = ua.MessageSecurityMode.None_
 SIGN, BOTH = MODES["Sign"], MODES["SignAndEncrypt"]

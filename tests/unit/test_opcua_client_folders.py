@@ -9,8 +9,8 @@ from cryptography import x509
 from opcua_pki import DAY, NOW, SERVER_URI, authority, certificate, der, key, key_pem, pem, put_pair, revocations
 
 from agent.drivers import opcua
-from agent.drivers.opcua import trust
-from agent.drivers.opcua.past import BURST, Left, Past
+from agent.drivers.opcua.secure import trust
+from agent.drivers.opcua.secure.past import BURST, Left, Past
 from agent.runtime.pki import certificates, folders, making
 from agent.runtime.pki.folders import ISSUER, REJECTED, TRUSTED, Folders
 from agent.runtime.pki.judging import Expected

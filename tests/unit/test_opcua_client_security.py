@@ -4,7 +4,7 @@ import pydantic
 import pytest
 
 from agent.drivers import opcua
-from agent.drivers.opcua import refusals, security, trust
+from agent.drivers.opcua.secure import refusals, security, trust
 
 FILE = "/nowhere"
 

@@ -173,3 +173,11 @@ def test_texts_and_arrays_are_kept_beside_and_compared():
     assert values.beside[0][1][0] == 2.0
     known.notified(rows(0), raw(5.0), 4)
     assert [i for i, _ in known.newest.of(rows(0, 1)).beside] == [1]
+
+
+def test_a_deadband_holds_within_one_message():
+    known = fresh(1, deadband=0.5)
+    known.notified(rows(0), raw(1.0), 1)
+    passed, values = known.notified(rows(0, 0, 0, 0), raw(1.4, 1.6, 1.8, 2.2), 2)
+    assert passed.tolist() == [0, 0]
+    assert values.value.tolist() == [1.6, 2.2]

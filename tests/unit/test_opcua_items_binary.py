@@ -10,8 +10,9 @@ from asyncua.ua.ua_binary import pack_uatype, struct_to_binary, variant_to_binar
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.drivers.opcua import binary, messages
-from agent.drivers.opcua.binary import Cursor, MalformedError, T
+from agent.drivers.opcua.binary import builtin, messages
+from agent.drivers.opcua.binary.builtin import MalformedError, T
+from agent.drivers.opcua.binary.cursor import Cursor
 
 V = ua.VariantType
 STAMPS = st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
@@ -73,7 +74,7 @@ def plain(value):
     if isinstance(value, datetime):
         return (value - datetime(1601, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 10
     if isinstance(value, ua.NodeId):
-        return binary.NodeId(value.NamespaceIndex, value.Identifier)
+        return builtin.NodeId(value.NamespaceIndex, value.Identifier)
     if isinstance(value, ua.StatusCode):
         return value.value
     if isinstance(value, ua.LocalizedText):
@@ -100,12 +101,12 @@ def test_variants_as_the_library_encodes_them(variant):
 
 def test_a_matrix_is_flat_row_by_row():
     found = Cursor(variant_to_binary(ua.Variant([[1, 2, 3], [4, 5, 6]], V.Int16))).variant()
-    assert found == binary.Variant(T.INT16, [1, 2, 3, 4, 5, 6], (2, 3))
+    assert found == builtin.Variant(T.INT16, [1, 2, 3, 4, 5, 6], (2, 3))
 
 
 def test_an_expanded_node_id_keeps_its_uri():
     data = pack_uatype(V.ExpandedNodeId, ua.ExpandedNodeId(5, 0, ua.NodeIdType.Numeric, "urn:a", 1))
-    assert Cursor(data).nodeid() == binary.NodeId(0, 5, "urn:a")
+    assert Cursor(data).nodeid() == builtin.NodeId(0, 5, "urn:a")
     assert str(Cursor(data).nodeid()) == "nsu=urn:a;i=5"
 
 
@@ -115,7 +116,7 @@ def test_structures_variants_of_variants_and_diagnostics():
     assert [v.value for v in found.value] == [1.5, "a"]
     body = ua.ExtensionObject(TypeId=ua.NodeId(77, 2), Body=b"abc")
     found = Cursor(variant_to_binary(ua.Variant(body, V.ExtensionObject))).variant()
-    assert found.value == binary.Extension(binary.NodeId(2, 77), b"abc")
+    assert found.value == builtin.Extension(builtin.NodeId(2, 77), b"abc")
     cursor = Cursor(bytes([0x7F]) + struct.pack("<4i", 1, 2, 3, 4) + struct.pack("<i", -1) + bytes(4) + bytes([0]))
     cursor.diagnostic()
     assert cursor.at == len(cursor.data)
@@ -194,7 +195,7 @@ def test_a_publish_response_of_the_library():
         ua.StatusChangeNotification(Status=ua.StatusCode(ua.StatusCodes.BadTimeout)),
     ]
     cursor = Cursor(struct_to_binary(response))
-    assert messages.service_result(cursor) == 0
+    assert messages.service_result(cursor, messages.PUBLISH) == 0
     found = messages.published(cursor)
     assert (found.subscription, found.message.sequence, found.message.keep_alive) == (9, 5, False)
     assert found.message.ended == ua.StatusCodes.BadTimeout
@@ -204,6 +205,11 @@ def test_a_publish_response_of_the_library():
     assert samples.status.tolist() == [0x480, 0x480]
 
 
+def test_a_response_of_another_type_is_no_answer():
+    with pytest.raises(MalformedError, match="i=829, expected i=634"):
+        messages.service_result(Cursor(struct_to_binary(ua.PublishResponse())), messages.READ)
+
+
 @given(st.binary(max_size=60))
 def test_any_bytes_are_decoded_or_refused(data):
     for read in (
@@ -211,7 +217,7 @@ def test_any_bytes_are_decoded_or_refused(data):
         Cursor.datavalue,
         Cursor.nodeid,
         Cursor.diagnostic,
-        messages.service_result,
+        lambda cursor: messages.service_result(cursor, messages.READ),
         messages.published,
         messages.read_results,
         lambda cursor: messages.samples(cursor, handles=True),

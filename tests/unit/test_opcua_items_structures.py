@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_opcua_items_binary import SCALARS, plain, same
 
-from agent.drivers.opcua import structures
-from agent.drivers.opcua.binary import Cursor, Extension, MalformedError, NodeId, T, Ticks
-from agent.drivers.opcua.structures import Definition, Field, Form, Types, UnknownTypeError
+from agent.drivers.opcua.binary import structures
+from agent.drivers.opcua.binary.builtin import Extension, MalformedError, NodeId, T, Ticks
+from agent.drivers.opcua.binary.cursor import Cursor
+from agent.drivers.opcua.binary.structures import Definition, Field, Form, Types, UnknownTypeError
 
 V = ua.VariantType
 BUILTINS = {NodeId(0, kind.value): kind.value for kind in V if kind.value <= 25}

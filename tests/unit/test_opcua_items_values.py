@@ -10,9 +10,13 @@ from asyncua.ua.ua_binary import variant_to_binary
 
 from agent.core import quality
 from agent.core.nouns import Tag
-from agent.drivers.opcua import items, messages, values
-from agent.drivers.opcua.binary import Cursor, NodeId, T
-from agent.drivers.opcua.structures import Definition, Field, Form, Types
+from agent.core.scaling import Scaling
+from agent.drivers.opcua import items, values
+from agent.drivers.opcua.binary import messages
+from agent.drivers.opcua.binary.builtin import NodeId, T
+from agent.drivers.opcua.binary.cursor import Cursor
+from agent.drivers.opcua.binary.structures import Definition, Field, Form, Types
+from agent.drivers.opcua.values import Raw, batch_of
 
 V = ua.VariantType
 STAMP = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -167,3 +171,25 @@ def test_bad_values_have_nothing_beside(kind):
     found, names, texts, arrays, _ = read((value(ua.Variant("x"), 0x8034_0000), kind))
     assert (names, texts, arrays) == (["BadNodeIdUnknown"], {}, {})
     assert np.isnan(found[0])
+
+
+def test_an_array_is_scaled_and_has_the_worst_status_of_its_elements():
+    tags = [Tag(f"a/b/{n}", "i=1", "float64[2]", scale=2.0, offset=1.0, eu_hi=10.0) for n in range(4)]
+    contents = [np.array(pair) for pair in ([1.0, 2.0], [1.0, 9.0], [1.0, np.nan], [1.0, np.inf])]
+    none = np.zeros(4, np.int64)
+    raw = Raw(np.full(4, np.nan), np.zeros(4, np.uint32), none, none, tuple(enumerate(contents)))
+    batch = batch_of("plc", np.arange(4, dtype=np.intp), raw, none, Scaling.of(tags))
+    assert [quality.name(int(s)) for s in batch.status] == [
+        "Good",
+        "UncertainEngineeringUnitsExceeded",
+        "BadSensorFailure",
+        "BadOutOfRange",
+    ]
+    assert [(row, array.tolist()) for row, array in batch.arrays] == [(0, [3.0, 5.0]), (1, [3.0, 19.0])]
+
+
+def test_an_empty_array_is_good_and_has_no_elements():
+    none = np.zeros(1, np.int64)
+    raw = Raw(np.full(1, np.nan), np.zeros(1, np.uint32), none, none, ((0, np.zeros(0)),))
+    batch = batch_of("plc", np.zeros(1, np.intp), raw, none, Scaling.of([Tag("a/b/c", "i=1", "float64[]")]))
+    assert (batch.status.tolist(), batch.arrays) == ([quality.GOOD], ())

@@ -460,3 +460,19 @@ def test_work_is_split_without_losing_or_reordering(store):
     assert [len(e.body) for part in parts for e in part.entries] == list(range(50))
     assert [len(part.acks) for part in parts] == [1] + [0] * (len(parts) - 1)
     assert len(parts) > 3
+
+
+def test_a_record_is_never_read_with_a_clock_older_than_itself(store, reader, monkeypatch):
+    """Between the reader's look at the clocks and its look at the records, the clock steps and a record is written."""
+    put(store, entry(EVENT, b"before", t_ns=0), clock=[ClockRow(0, 1_000_000, "unsynchronised")])
+    refresh, stepped = clocks.Clocks.refresh, []
+
+    def slow(self, db):
+        refresh(self, db)
+        if not stepped:
+            stepped.append(put(store, entry(EVENT, b"after", t_ns=10), clock=[ClockRow(10, 10, "unsynchronised")]))
+
+    monkeypatch.setattr(clocks.Clocks, "refresh", slow)
+    seen = {r.body: r.wall_ns for r in all_of(reader, EVENT)}
+    assert stepped
+    assert seen == {b"before": 1_000_000, b"after": 10}

@@ -1,4 +1,4 @@
-"""Modbus: reads tags by scan class in the fewest requests, over TCP, UDP or a serial line, and writes with read-back.
+"""Modbus: reads tags by scan class in the fewest requests, over TCP, TLS, UDP or a serial line; writes with read-back.
 
 agent/core/address.py     how an address is written
 agent/core/byteorder.py   byte orders by byte position, and their names elsewhere
@@ -6,11 +6,14 @@ agent/core/registers.py   types
 agent/core/blocks.py      which requests
 agent/core/decoding.py    decoding of a block
 agent/core/breaker.py     when something that does not answer is tried again
-config.py  planning.py    what can be set, and what is wrong with tags; which are read together
-link.py  answers.py       one connection, one request at a time; which bytes are an answer
+config.py  advising.py    what can be set, what is wrong with it, what would be better
+planning.py               which tags are read together, and what is wrong with them
 scan.py  layout.py        one scan class: its requests, and their answers as columns
 units.py  schedule.py     which units answer; which request comes next
 polling.py  writing.py    the loops; writes with read-back
+writable.py               what a write puts where
+probing.py                a first look for a person
+wire/                     one request at a time to an endpoint or its backup, and what becomes of it
 """
 
 from __future__ import annotations
@@ -36,12 +39,15 @@ METERS = (
     Meter("missed", "1", "Polls left out because one before took too long"),
 )
 
+CERTIFICATE = (Meter("certificate_days", "d", "Days until our certificate for it ends"),)
 BACKUP = (Meter("backup", "1", "1 while the backup is read", {0: "main", 1: "backup"}),)
 
 
 def meters(config: Config, tags: Sequence[Tag]) -> Sequence[Meter]:
     """What is counted of the endpoint, and of its units where it has several."""
-    return (*METERS, *(BACKUP if config.backup_host else ()), *meters_of(units_of(config, tags)))
+    backup = BACKUP if config.backup_host else ()
+    certificate = CERTIFICATE if config.certificate else ()
+    return (*METERS, *backup, *certificate, *meters_of(units_of(config, tags)))
 
 
 def advice(config: Config, tags: Sequence[Tag]) -> list[str]:

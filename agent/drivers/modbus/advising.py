@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 
 from agent.core import blocks
@@ -13,7 +12,8 @@ from agent.core.nouns import Tag
 from agent.core.registers import field_of
 from agent.drivers.modbus.config import Config
 from agent.drivers.modbus.planning import check, groups_of, limits_of
-from agent.drivers.modbus.quiet import silence_s
+from agent.drivers.modbus.wire.quiet import silence_s
+from agent.drivers.modbus.wire.security import valid_until
 from agent.runtime import clock
 
 BY_ID = Path("/dev/serial/by-id")
@@ -94,10 +94,3 @@ def _about_file(path: Path) -> Iterator[str]:
         left_days = (until.timestamp() - clock.wall_ns() * 1e-9) / 86400
         if left_days < EXPIRES_DAYS:
             yield f"{'expires' if left_days > 0 else 'has expired'} on {until:%Y-%m-%d}"
-
-
-def valid_until(path: Path) -> datetime:
-    """When the first certificate of a PEM file ends. OSError, ValueError."""
-    from cryptography import x509
-
-    return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc

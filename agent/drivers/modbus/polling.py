@@ -11,11 +11,11 @@ import anyio
 from agent.core.breaker import Patience
 from agent.core.nouns import Answer, Batch, Tag, Write
 from agent.drivers.modbus.config import Config
-from agent.drivers.modbus.link import Link, NoAnswerError, Refused
 from agent.drivers.modbus.planning import check
 from agent.drivers.modbus.scan import ScanClass
 from agent.drivers.modbus.schedule import Ask, Schedule
 from agent.drivers.modbus.units import Units
+from agent.drivers.modbus.wire.link import Link, NoAnswerError, Refused
 from agent.drivers.modbus.writing import serve
 from agent.runtime import clock, meters
 from agent.runtime.together import together

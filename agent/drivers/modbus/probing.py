@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from agent.core.address import Address, Table, parse
-from agent.core.blocks import Block
+from agent.core.blocks import Block, Limits, Reading, why_not
 from agent.core.byteorder import named, positions
 from agent.core.nouns import Tag
 from agent.core.registers import NUMBERS
-from agent.drivers.modbus.answers import Values
 from agent.drivers.modbus.config import Config
-from agent.drivers.modbus.link import Link, Refused
+from agent.drivers.modbus.planning import limits_of
+from agent.drivers.modbus.wire.answers import Values
+from agent.drivers.modbus.wire.link import Link, Refused
 from agent.runtime import clock
 
 MODICON = {Table.COIL: 0, Table.DISCRETE: 1, Table.INPUT: 3, Table.HOLDING: 4}
@@ -37,7 +38,14 @@ async def probe(config: Config) -> str:
     return "\n".join(lines)
 
 
+def _forbidden(config: Config, at: Address, count: int = 1) -> str:
+    """Why registers or bits are not to be read, as words that follow their name; empty where they may be."""
+    return why_not(Reading(at, count, ()), Limits(forbidden=limits_of(config).forbidden))
+
+
 async def _line(link: Link, unit: int, table: Table) -> str:
+    if why := _forbidden(link.config, Address(unit, table, 0)):
+        return f"not read: it {why}"
     started_ns = clock.now_ns()
     try:
         values, t_ns = await link.read(Block(unit, table, 0, 1, (0,)))
@@ -65,6 +73,8 @@ def _full(config: Config, text: str) -> Address:
 async def _shown(link: Link, at: Address, tag: Tag | None) -> list[str]:
     head = f"{at}, PDU offset {at.offset} (0x{at.offset:04X}), Modicon {MODICON[at.table]}x{at.offset + 1:05d}"
     head = f"{tag.id}: {head}" if tag is not None else head
+    if why := _forbidden(link.config, at):
+        return [head, f"  not read: it {why}"]
     try:
         values = await _read(link, at, 4 if tag is not None and "64" in tag.type else 2)
     except Refused as refused:
@@ -77,6 +87,8 @@ async def _shown(link: Link, at: Address, tag: Tag | None) -> list[str]:
 async def _read(link: Link, at: Address, most: int) -> Values:
     """The registers from an address, as many as there are up to `most`; Refused if there is not even one."""
     count = 1 if at.table.bits else min(most, 0x10000 - at.offset)
+    while _forbidden(link.config, at, count):
+        count //= 2
     while True:
         try:
             return (await link.read(Block(at.unit or 0, at.table, at.offset, count, (0,))))[0]

@@ -77,8 +77,9 @@ class Units:
         return any(not u.breaker.failures for u in self.all.values())
 
     def forced_ns(self, unit: Unit) -> int:
-        """When a trial is made although there is no time for it: the longest pause is over."""
-        return unit.breaker.tried_ns + self._patience.longest_ns
+        """When a trial is made although there is no time for it: the longest pause is over, and none fits."""
+        patience = self._patience
+        return max(unit.breaker.tried_ns + patience.longest_ns, unit.breaker.retry_ns + 2 * patience.first_ns)
 
     def down(self) -> None:
         """The endpoint as a whole does not answer."""

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from agent.core.blocks import Block
 from agent.core.nouns import Answer, Tag, Write
 from agent.drivers.modbus.config import Config
-from agent.drivers.modbus.errors import Refused, UnreachableError
-from agent.drivers.modbus.link import Link
+from agent.drivers.modbus.wire.errors import Refused, UnreachableError
+from agent.drivers.modbus.wire.link import Link
 from agent.drivers.modbus.writable import Change, change_of
 
 UNKNOWN = "it is not known whether it was written"

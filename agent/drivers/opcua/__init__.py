@@ -5,29 +5,30 @@ A subscription that fell silent is found because the read knows something that w
 
     config.py  items.py          what can be set for a server and for each tag
     node.py  members.py          how a value is named: node ids, browse paths, parts of a value
-    security.py                  what can be set for security, and advice on it
-    session.py                   from connecting to leaving (see there), and what ends it
+    session.py  secure/          from connecting to leaving; certificates, logins, old sessions
     services.py                  what an open session does: limits, reading, writing, browsing in batches
     resolving.py                 from names to the nodes of the server as it is now
-    binary.py  messages.py       OPC UA Binary, and the answers with values as columns
-    structures.py  typedefs.py   structures by their definition, and reading the definitions
+    binary/                      OPC UA Binary: answers with values as columns, structures by their definition
     values.py                    what was sent as columns of tags
     known.py                     the newest of each tag, and what the periodic read knows that was never notified
     publishing.py                publish requests and the order of messages
     subscription.py              monitored items in batches
     watching.py                  the loops: periodic and cyclic reads, notifications, mending
-    writing.py  encoding.py      writes with read-back
+    writing.py                   writes with read-back
+    probing.py  browsing.py  recording.py      for a person at the command line
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
 
-from agent.core.nouns import Answer, Batch, Meter, Tag, Write
+from agent.core.nouns import Answer, Batch, Found, Meter, Tag, Write
 from agent.drivers.opcua.config import Config, check
+from agent.drivers.opcua.items import TAG_OPTIONS
 from agent.runtime import meters as counted
 
-__all__ = ["Config", "advice", "check", "meters", "probe", "run"]
+__all__ = ["TAG_OPTIONS", "Config", "advice", "browse", "check", "meters", "probe", "record", "run"]
 
 METERS = (
     Meter("requests", "1", "Requests sent"),
@@ -59,7 +60,7 @@ def meters(config: Config, tags: Sequence[Tag]) -> Sequence[Meter]:
 
 def advice(config: Config, tags: Sequence[Tag]) -> list[str]:
     """What is allowed and better done otherwise, in words."""
-    from agent.drivers.opcua import security
+    from agent.drivers.opcua.secure import security
 
     return security.advice(config)
 
@@ -82,3 +83,17 @@ async def probe(config: Config) -> str:
     from agent.drivers.opcua import probing
 
     return await probing.probe(config)
+
+
+async def browse(config: Config, start: str = "", depth: int = 8, most: int = 10_000) -> Sequence[Found]:
+    """The variables below a node (unset: the Objects folder without the server's own), `most` at most. OSError."""
+    from agent.drivers.opcua import browsing
+
+    return await browsing.browse(config, start, depth, most)
+
+
+async def record(config: Config, start: str, depth: int, most: int, for_s: float) -> Mapping[str, Any]:
+    """The variables below a node, their types, and what their values did for so long: see recording.py. OSError."""
+    from agent.drivers.opcua import recording
+
+    return await recording.record(config, start, depth, most, for_s)

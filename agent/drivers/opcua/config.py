@@ -11,7 +11,7 @@ import pydantic
 from agent.core.nouns import Tag
 from agent.drivers.opcua.items import wish_of
 from agent.drivers.opcua.node import address_of
-from agent.drivers.opcua.security import Security
+from agent.drivers.opcua.secure.security import Security
 
 # Of the check period: a server that dies right after a check is Bad within two periods.
 TIMEOUT_SHARE = 0.8

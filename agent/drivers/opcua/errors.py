@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 from asyncua import ua
 
-from agent.drivers.opcua.binary import MalformedError
+from agent.drivers.opcua.binary.builtin import MalformedError
 
 # What the library's own decoding raises on bytes that are no answer.
-NO_ANSWER = (MalformedError, struct.error, ValueError, TypeError, LookupError, OverflowError)
+NO_ANSWER = (MalformedError, struct.error, ValueError, TypeError, LookupError, OverflowError, AssertionError)
 
 
 class ServiceError(ConnectionError):

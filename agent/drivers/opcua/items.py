@@ -28,7 +28,14 @@ WORDS = {
     "trigger": ("status", "value", "timestamp"),
 }
 NUMBERS = {"sampling": (0.0, 86_400.0), "queue": (1.0, 100_000.0), "deadband_percent": (0.0, 100.0)}
-KNOWN = ("acquire", "sampling", "queue", "discard", "trigger", "deadband_percent")
+TAG_OPTIONS = {
+    "acquire": "both (subscribed, and confirmed by a read), read (only read, each scan) or subscribe (never read)",
+    "sampling": "How often the server looks at the value, in s; unset: as often as it publishes",
+    "queue": "Values the server keeps between publishes; unset: enough for all that it samples",
+    "discard": "Which it drops if they are more: oldest or newest",
+    "trigger": "What counts as a change: status, value (with status) or timestamp (with both)",
+    "deadband_percent": "Changes up to this share of the server's EURange are not passed on, in %",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +93,9 @@ def _known(name: str, value: str) -> None:
         if not lo <= _number(value) <= hi:
             raise ValueError(f"option {name}={value}: expected a number from {lo:g} to {hi:g}")
     else:
-        near = get_close_matches(name, KNOWN, 1)
+        near = get_close_matches(name, TAG_OPTIONS, 1)
         guess = f", did you mean {near[0]}?" if near else ""
-        raise ValueError(f"unknown option {name}{guess} (known: {', '.join(KNOWN)})")
+        raise ValueError(f"unknown option {name}{guess} (known: {', '.join(TAG_OPTIONS)})")
 
 
 def _number(text: str) -> float:

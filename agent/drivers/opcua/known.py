@@ -92,6 +92,7 @@ class Known:
         deadband = self._deadband[rows]
         stamped = (deadband == 0) & (raw.source_ns != self.newest.source_ns[rows])
         new = self.newest.differs(rows, raw, deadband) | stamped
+        _thin(rows, raw, deadband, new)
         if not new.all():
             rows, raw = rows[new], picked(raw, new)
         last = np.zeros(len(self.told_ns), np.int64)
@@ -131,6 +132,18 @@ class Known:
     def subscribed_anew(self) -> None:
         """A new subscription begins: nothing is held against it."""
         self._unsaid[:] = 0
+
+
+def _thin(rows: Rows, raw: Raw, deadband: F8, new: Mask) -> None:
+    """Of several samples of a tag in one message, those within the deadband of the one before are not `new` either."""
+    last: dict[int, int] = {}
+    for i in np.flatnonzero(new & (deadband > 0)):
+        before = last.get(int(rows[i]))
+        small = before is not None and abs(raw.value[i] - raw.value[before]) <= deadband[i]
+        if small and raw.status[i] == raw.status[before]:
+            new[i] = False
+        else:
+            last[int(rows[i])] = int(i)
 
 
 def picked(raw: Raw, mask: Mask) -> Raw:

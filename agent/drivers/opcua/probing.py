@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import anyio
 from asyncua import ua
 
-from agent.drivers.opcua import endpoints
-from agent.drivers.opcua.binary import T
+from agent.drivers.opcua.binary.builtin import T
 from agent.drivers.opcua.config import Config
-from agent.drivers.opcua.connecting import Link
 from agent.drivers.opcua.errors import translated
+from agent.drivers.opcua.secure import endpoints
+from agent.drivers.opcua.secure.connecting import Link
 from agent.drivers.opcua.services import STATE
 from agent.drivers.opcua.session import connected
 from agent.runtime.pki import certificates

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import anyio
 from asyncua import ua
 
-from agent.drivers.opcua import messages
+from agent.drivers.opcua.binary import messages
+from agent.drivers.opcua.binary.messages import Notification, Published
 from agent.drivers.opcua.errors import ServiceError, decoding, translated
-from agent.drivers.opcua.messages import Notification, Published
 from agent.drivers.opcua.services import Session
 from agent.runtime import clock, meters
 
@@ -95,7 +95,7 @@ class Publisher:
         request = ua.PublishRequest()
         request.Parameters.SubscriptionAcknowledgements, self._acks = self._acks, []
         with translated(self._session.config.endpoint):
-            cursor = await self._session.ask(request, timeout_s=0.0)
+            cursor = await self._session.ask(request, messages.PUBLISH, timeout_s=0.0)
             with decoding():
                 found = messages.published(cursor)
         if found.subscription in self._next:
@@ -135,7 +135,7 @@ class Publisher:
             request.Parameters.RetransmitSequenceNumber = sequence
             try:
                 with translated(self._session.config.endpoint):
-                    cursor = await self._session.ask(request)
+                    cursor = await self._session.ask(request, messages.REPUBLISH)
                     with decoding():
                         found.append(Notified(subscription, messages.notification(cursor), received_ns))
             except ServiceError:

@@ -12,7 +12,7 @@ from agent.core import quality
 from agent.core.nouns import U4
 from agent.drivers.opcua.items import Rows
 from agent.drivers.opcua.node import NodeRef, PathRef, Ref, found_in
-from agent.drivers.opcua.services import Session
+from agent.drivers.opcua.services import Session, exactly
 from agent.runtime import clock
 
 ALL_OF_IT = 0xFFFF_FFFF
@@ -34,7 +34,7 @@ async def resolve(session: Session, refs: Sequence[Ref], namespaces: Sequence[st
         request = ua.TranslateBrowsePathsToNodeIdsRequest()
         request.Parameters.BrowsePaths = list(some)
         answer = await session.call(request, ua.TranslateBrowsePathsToNodeIdsResponse)
-        return list(answer.Results)
+        return exactly(answer.Results, len(some))
 
     results = await session.batched("translate", [path for _, path in paths], part)
     for (n, _), result in zip(paths, results, strict=True):

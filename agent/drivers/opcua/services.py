@@ -13,11 +13,12 @@ from asyncua import Client, ua
 from asyncua.ua.ua_binary import struct_from_binary
 
 from agent.core import quality
-from agent.drivers.opcua import messages
-from agent.drivers.opcua.binary import Cursor, NodeId, T
+from agent.drivers.opcua.binary import messages
+from agent.drivers.opcua.binary.builtin import NodeId, T
+from agent.drivers.opcua.binary.cursor import Cursor
+from agent.drivers.opcua.binary.messages import OTHER, Samples
 from agent.drivers.opcua.config import Config
 from agent.drivers.opcua.errors import NoAnswerError, ServiceError, decoding, name_of, translated
-from agent.drivers.opcua.messages import OTHER, Samples
 from agent.runtime import clock, meters
 
 Ids = ua.ObjectIds
@@ -33,6 +34,7 @@ LIMITS = {
 # Limits of one call; the last two are of a session, and have none of ours.
 LARGEST = {"read": 1000, "write": 1000, "monitor": 1000, "translate": 500, "browse": 200}
 UNLIMITED = 2**31
+REFERENCES_AT_ONCE = 1000  # of one node; the rest comes over a continuation point
 STATE = ua.NodeId(int(Ids.Server_ServerStatus_State))
 MIN_SAMPLE_RATE = ua.NodeId(int(Ids.Server_ServerCapabilities_MinSupportedSampleRate))
 # BadEncodingLimitsExceeded, BadTooManyOperations, BadRequestTooLarge, BadResponseTooLarge
@@ -68,12 +70,15 @@ class Session:
         array = found.others.get(0)
         return [str(uri) for uri in array.value] if array is not None and array.type == T.STRING else []
 
-    async def ask(self, request: Any, timeout_s: float | None = None) -> Cursor:
-        """Send a request; its answer after the header. ServiceError where the server refused the whole; OSError."""
+    async def ask(self, request: Any, expected: int, timeout_s: float | None = None) -> Cursor:
+        """Send a request; its answer, of the type `expected`, after the header. OSError; ServiceError: all is refused.
+
+        Without `timeout_s` the time is the connection's; 0: without end.
+        """
         with translated(type(request).__name__.removesuffix("Request")), decoding():
             answer = await self._answer(request, timeout_s)
             cursor = Cursor(answer.read(len(answer)))
-            result = messages.service_result(cursor)
+            result = messages.service_result(cursor, expected)
             if not quality.is_good(result):
                 raise ServiceError(name_of(result), result)
         return cursor
@@ -83,6 +88,8 @@ class Session:
         what = f"{self.config.endpoint} {type(request).__name__.removesuffix('Request')}"
         with self.counted(), translated(what), decoding():
             found = struct_from_binary(response, await self._answer(request))
+            if found.TypeId != response().TypeId:
+                raise NoAnswerError(f"a response of type {found.TypeId}")
             found.ResponseHeader.ServiceResult.check()
         return found
 
@@ -100,7 +107,7 @@ class Session:
             request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
             request.Parameters.NodesToRead = [ua.ReadValueId(NodeId=n, AttributeId=attribute) for n in some]
             with self.counted(), translated(self.config.endpoint):
-                cursor = await self.ask(request)
+                cursor = await self.ask(request, messages.READ)
                 with decoding():
                     found = messages.read_results(cursor)
                 if len(found.status) != len(some):
@@ -115,19 +122,19 @@ class Session:
         wanted = ua.WriteValue(NodeId=node, AttributeId=ua.AttributeIds.Value, IndexRange=index_range)
         wanted.Value = ua.DataValue(Value=value, StatusCode=None)
         request.Parameters.NodesToWrite = [wanted]
-        found = await self.call(request, ua.WriteResponse)
-        return int(found.Results[0].value)
+        (found,) = exactly((await self.call(request, ua.WriteResponse)).Results, 1)
+        return int(found.value)
 
     async def browse(self, nodes: Sequence[ua.NodeId], like: ua.BrowseDescription) -> list[list[Any]]:
         """All references of each node that are as `like` says; none of a node that is not there. OSError."""
 
         async def part(some: Sequence[ua.NodeId]) -> list[list[Any]]:
             request = ua.BrowseRequest()
-            request.Parameters.RequestedMaxReferencesPerNode = 0
+            request.Parameters.RequestedMaxReferencesPerNode = REFERENCES_AT_ONCE
             fields = (like.BrowseDirection, like.ReferenceTypeId, True, like.NodeClassMask, like.ResultMask)
             request.Parameters.NodesToBrowse = [ua.BrowseDescription(n, *fields) for n in some]
             answer = await self.call(request, ua.BrowseResponse)
-            return [await self._to_the_end(found) for found in answer.Results]
+            return [await self._to_the_end(found) for found in exactly(answer.Results, len(some))]
 
         return await self.batched("browse", nodes, part)
 
@@ -135,9 +142,10 @@ class Session:
         references = list(found.References or ())
         while found.ContinuationPoint:
             request = ua.BrowseNextRequest()
+            request.Parameters.ReleaseContinuationPoints = False
             request.Parameters.ContinuationPoints = [found.ContinuationPoint]
             answer = await self.call(request, ua.BrowseNextResponse)
-            found = answer.Parameters.Results[0]
+            (found,) = exactly(answer.Parameters.Results, 1)
             references += list(found.References or ())
         return references
 
@@ -171,6 +179,13 @@ class Session:
             counts.add(f"{source}/errors")
             raise
         counts.set(f"{source}/rtt_s", (clock.now_ns() - asked_ns) * 1e-9)
+
+
+def exactly(found: Sequence[Found] | None, count: int) -> list[Found]:
+    """The results of a call, one for each thing that was asked; NoAnswerError where they are not so many."""
+    if len(found or ()) != count:
+        raise NoAnswerError(f"{len(found or ())} results came for {count} that were asked")
+    return list(found or ())
 
 
 def _class_of(error: OSError) -> str:

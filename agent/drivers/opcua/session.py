@@ -17,12 +17,12 @@ import anyio
 from anyio.to_thread import run_sync
 from cryptography import x509
 
-from agent.drivers.opcua import past as pasts
-from agent.drivers.opcua import trust
 from agent.drivers.opcua.config import Config
-from agent.drivers.opcua.connecting import LaterError, Link, Secured
-from agent.drivers.opcua.errors import translated
-from agent.drivers.opcua.security import Security
+from agent.drivers.opcua.errors import decoding, translated
+from agent.drivers.opcua.secure import past as pasts
+from agent.drivers.opcua.secure import trust
+from agent.drivers.opcua.secure.connecting import LaterError, Link, Secured
+from agent.drivers.opcua.secure.security import Security
 from agent.drivers.opcua.services import Session
 from agent.runtime import clock, meters
 from agent.runtime.together import together
@@ -43,7 +43,7 @@ async def connected(config: Config) -> AsyncIterator[Session]:
     await _wait(past, config)
     link, answers = Link(config), True
     try:
-        with translated(config.endpoint), anyio.fail_after(config.connect_timeout_s):
+        with translated(config.endpoint), decoding(), anyio.fail_after(config.connect_timeout_s):
             await link.enter(past)
         _tell_days(link)
         session = Session(link, config)
@@ -85,7 +85,7 @@ async def keep(session: Session) -> None:
 async def _renew(link: Link) -> None:
     while True:
         await anyio.sleep(max(1.0, RENEW_AT * link.secure_channel_timeout / 1000))
-        with translated(f"{link.config.endpoint} renew keys"):
+        with translated(f"{link.config.endpoint} renew keys"), decoding():
             await link.open_secure_channel(renew=True)
         meters.current().add(f"{link.config.id}/renewals")
 

@@ -16,7 +16,7 @@ from agent.core import quality
 from agent.drivers.opcua.errors import ServiceError, name_of
 from agent.drivers.opcua.items import Item, Wish
 from agent.drivers.opcua.publishing import Publisher
-from agent.drivers.opcua.services import Session
+from agent.drivers.opcua.services import Session, exactly
 from agent.runtime import clock, meters
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,9 @@ ABSOLUTE, PERCENT = 1, 2
 # BadMonitoredItemFilterInvalid, BadMonitoredItemFilterUnsupported, BadFilterNotAllowed, BadDeadbandFilterInvalid
 NO_FILTER = frozenset({0x8043_0000, 0x8044_0000, 0x8045_0000, 0x808E_0000})
 FULL = 0x80DB_0000  # BadTooManyMonitoredItems
-TOO_MANY_SUBSCRIPTIONS = 0x8077_0000
+# A server that makes no subscription, or no more: BadResourceUnavailable, BadServiceUnsupported, BadUserAccessDenied,
+# BadNotSupported, BadNotImplemented, BadTooManySubscriptions. What may be read is read then.
+NONE_MADE = frozenset({0x8004_0000, 0x800B_0000, 0x801F_0000, 0x803D_0000, 0x8040_0000, 0x8077_0000})
 QUEUE_MARGIN, LONGEST_QUEUE = 2.0, 10_000
 
 
@@ -68,7 +70,7 @@ class Monitoring:
         self._session, self._publisher, self._items = session, publisher, items
         self._publishing_s = publishing_s
         self._check_s = 0.0
-        self._told = False
+        self._told = self._alone = False
         self._bare = set[int]()
         self.now = Monitored()
 
@@ -127,9 +129,14 @@ class Monitoring:
         try:
             made = await self._create()
         except ServiceError as error:
-            if error.code == TOO_MANY_SUBSCRIPTIONS and self.now.subscriptions:
-                return None
-            raise
+            if error.code not in NONE_MADE:
+                raise
+            if not self._alone:
+                self._alone = True
+                log.warning(
+                    "%s: no subscription, or no more (%s): values are only read", self._session.config.id, error
+                )
+            return None
         self.now.subscriptions.append(made)
         return made
 
@@ -160,7 +167,7 @@ class Monitoring:
             request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
             request.Parameters.ItemsToCreate = [self._wanted(i, nodes[i], subscription) for i in some]
             answer = await self._session.call(request, ua.CreateMonitoredItemsResponse)
-            return list(zip(some, answer.Results, strict=True))
+            return list(zip(some, exactly(answer.Results, len(some)), strict=True))
 
         left, without = set[int](), list[int]()
         for i, result in await self._session.batched("monitor", list(nodes), part):

@@ -19,14 +19,15 @@ from typing import Any
 import numpy as np
 
 from agent.core import quality
-from agent.core.nouns import F8, I8, U4, Kind, Tag
+from agent.core.nouns import F8, I8, U4, Batch, Kind, Tag
+from agent.core.scaling import Scaling, engineering
 from agent.drivers.opcua import members
-from agent.drivers.opcua.binary import MalformedError, NodeId, T, Ticks, Variant
+from agent.drivers.opcua.binary.builtin import MalformedError, NodeId, T, Ticks, Variant
+from agent.drivers.opcua.binary.messages import LARGEST_EXACT, OTHER, Samples
+from agent.drivers.opcua.binary.structures import Types, UnknownTypeError, as_json, opened
 from agent.drivers.opcua.items import Rows
 from agent.drivers.opcua.members import Member
-from agent.drivers.opcua.messages import LARGEST_EXACT, OTHER, Samples
 from agent.drivers.opcua.node import address_of
-from agent.drivers.opcua.structures import Types, UnknownTypeError, as_json, opened
 
 LENGTH = re.compile(r"\[(\d*)\]$")
 Beside = str | F8
@@ -91,6 +92,25 @@ def raw_of(
         if found is not None:
             beside.append((int(i), found))
     return Raw(value, status, samples.source_ns[place], samples.server_ns[place], tuple(beside))
+
+
+def batch_of(source: str, rows: Rows, raw: Raw, t_ns: I8, scaling: Scaling) -> Batch:
+    """Raw columns of k tags in engineering units, with their stamps on our axis.
+
+    An array has the worst status of its elements, and no value where that is Bad.
+    """
+    value, status = engineering(raw.value, raw.status, scaling, tuple((i, "") for i, _ in raw.beside))
+    texts = tuple((i, content) for i, content in raw.beside if isinstance(content, str))
+    arrays = []
+    for i, content in raw.beside:
+        if isinstance(content, str) or not len(content):
+            continue
+        alike = scaling.take(np.full(len(content), i, np.intp))
+        elements, each = engineering(content, np.full(len(content), raw.status[i], np.uint32), alike)
+        status[i] = each.max()  # severity is in the highest bits
+        if not quality.is_bad(int(status[i])):
+            arrays.append((i, elements))
+    return Batch(source, rows.astype(np.int32), value, status, t_ns, raw.source_ns, texts, tuple(arrays), raw.server_ns)
 
 
 def variant_at(samples: Samples, row: int) -> Variant | None:

@@ -17,20 +17,20 @@ from asyncua import ua
 
 from agent.core import quality
 from agent.core.nouns import I8, Answer, Batch, Tag, Write
-from agent.core.scaling import Scaling, engineering
+from agent.core.scaling import Scaling
 from agent.core.stamps import BOUND_NS, StampMap, fold
+from agent.drivers.opcua.binary.messages import Samples
+from agent.drivers.opcua.binary.typedefs import ServerTypes
 from agent.drivers.opcua.config import TIMEOUT_SHARE, Config, check
 from agent.drivers.opcua.errors import translated
 from agent.drivers.opcua.items import Rows, deadbands, periods, plan
 from agent.drivers.opcua.known import Known, Mask
-from agent.drivers.opcua.messages import Samples
 from agent.drivers.opcua.publishing import Notified, Publisher
 from agent.drivers.opcua.resolving import Nodes
 from agent.drivers.opcua.services import STATE, Session
 from agent.drivers.opcua.session import connected, keep
 from agent.drivers.opcua.subscription import Monitoring
-from agent.drivers.opcua.typedefs import ServerTypes
-from agent.drivers.opcua.values import Raw, raw_of, wanted
+from agent.drivers.opcua.values import Raw, batch_of, raw_of, wanted
 from agent.drivers.opcua.writing import serve
 from agent.runtime import clock, meters
 from agent.runtime.pace import Pace
@@ -42,7 +42,8 @@ log = logging.getLogger(__name__)
 OVERFLOW = np.uint32(0x480)
 # Looking again for nodes that were not there may take so long, though the check period be shorter.
 LOOK_S = 1.0
-OLD_NS = 1_000_000_000
+# A stamp older than this says when the value last changed, or nothing at all: that it holds is known since we heard.
+OLD_NS = 10_000_000_000
 
 
 async def run(
@@ -94,6 +95,7 @@ class Watch:
         self._publishing_s = session.config.publishing(tags)
         self._monitoring = Monitoring(session, publisher, self.plan.items, self._publishing_s)
         self._over = self._found = False
+        self._again_ns = 0
         self._read_once = anyio.Event()
         self._period_s = session.config.check_period(tags)
         self._within_s = TIMEOUT_SHARE * self._period_s
@@ -192,16 +194,17 @@ class Watch:
         if begun and (self._over or self._silent()):
             meters.current().add(f"{self._config.id}/resubscribed")
             await monitoring.end()
-            begun = False
+            begun, self._again_ns = False, 0
         gone = [int(i) for i in np.flatnonzero(self.nodes.refused) if int(i) in monitoring.now.granted]
         if gone:
             await monitoring.remove(gone)
         if not begun:
             self._over = False
             self._known.subscribed_anew()
-        if not begun or self._found:
+        if self._found or (not begun and clock.now_ns() >= self._again_ns):
             self._found = False
             await monitoring.add(self._missing(), self._period_s)
+            self._again_ns = clock.now_ns() + int(self._config.retry_refused_s * 1e9)
             self._unmonitored()
 
     def _missing(self) -> dict[int, ua.NodeId]:
@@ -250,10 +253,7 @@ class Watch:
         raw = raw_of(samples, mine[place], rows, self._want, self._types.known, self._trouble)
         rows, raw = self._known.notified(rows, raw, notified.received_ns)
         if len(rows):
-            t_ns = self._mapped(raw, notified.received_ns)
-            self._hand(rows, raw, t_ns)
-            if (notified.received_ns - t_ns > OLD_NS).any():
-                self._vouch()  # it changed long ago, but it is known to hold now
+            self._hand(rows, raw, self._mapped(raw, notified.received_ns))
 
     def _gone(self, items: Rows, status: np.ndarray[tuple[int], np.dtype[np.uint32]]) -> None:
         """A node that vanished is looked for again, even if nothing but its subscription says so."""
@@ -270,7 +270,7 @@ class Watch:
         if bare.any():
             self._server_map, by_server = fold(self._server_map, received, np.where(bare, raw.server_ns, 0), bound_ns)
             t_ns = np.where(bare, by_server, t_ns)
-        return t_ns
+        return np.where(received - t_ns > max(OLD_NS, 2 * bound_ns), received, t_ns)
 
     def _trouble(self, row: int, text: str) -> None:
         if (row, text) not in self._told and len(self._told) < 1000:
@@ -280,16 +280,4 @@ class Watch:
     def _hand(self, rows: Rows, raw: Raw, t_ns: I8) -> None:
         if not len(rows):
             return
-        scaling = self._scaling.take(rows)
-        value, status = engineering(raw.value, raw.status, scaling, tuple((i, "") for i, _ in raw.beside))
-        texts = tuple((i, content) for i, content in raw.beside if isinstance(content, str))
-        arrays = tuple(
-            (i, scaling.scale[i] * content + scaling.offset[i])
-            for i, content in raw.beside
-            if not isinstance(content, str)
-        )
-        self._put(
-            Batch(
-                self._config.id, rows.astype(np.int32), value, status, t_ns, raw.source_ns, texts, arrays, raw.server_ns
-            )
-        )
+        self._put(batch_of(self._config.id, rows, raw, t_ns, self._scaling.take(rows)))

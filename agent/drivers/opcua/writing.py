@@ -16,14 +16,14 @@ from asyncua import ua
 from agent.core import quality
 from agent.core.nouns import Answer, Tag, Write
 from agent.drivers.opcua import members
-from agent.drivers.opcua.binary import T, Variant
-from agent.drivers.opcua.encoding import variant
+from agent.drivers.opcua.binary.builtin import T, Variant
+from agent.drivers.opcua.binary.encoding import variant
+from agent.drivers.opcua.binary.messages import Samples
+from agent.drivers.opcua.binary.structures import nested
 from agent.drivers.opcua.errors import name_of
 from agent.drivers.opcua.members import Member
-from agent.drivers.opcua.messages import Samples
 from agent.drivers.opcua.node import address_of
 from agent.drivers.opcua.services import Session, is_other
-from agent.drivers.opcua.structures import nested
 from agent.drivers.opcua.values import variant_at
 
 UNKNOWN = "it is not known whether it was written"

@@ -8,13 +8,13 @@ link.py   one connection     payload.py, tags.py   what a message says     summa
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import pydantic
 
+from agent.config.hosts import on_this_machine
 from agent.config.model import Model
 from agent.core.nouns import Answer, Request
 
@@ -75,7 +75,7 @@ class Config(Model):
 
     @pydantic.model_validator(mode="after")
     def _closed(self) -> Config:
-        if not self.tls and not _on_this_machine(self.host):
+        if not self.tls and not on_this_machine(self.host):
             raise ValueError(f"{self.host} is not on this machine, expected tls: true (plain MQTT only to loopback)")
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("cert_file and key_file go together, expected both or none")
@@ -89,15 +89,6 @@ class Config(Model):
     def where(self) -> tuple[str, int]:
         """Host and port."""
         return self.host, self.port or (8883 if self.tls else 1883)
-
-
-def _on_this_machine(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 async def run(config: Config, taps: Taps, ask: Callable[[Request], Awaitable[Answer]]) -> None:

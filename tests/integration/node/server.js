@@ -1,4 +1,5 @@
-// An OPC UA server that is not ours: node-opcua. `node server.js [permuted] PORT` says `ready PORT`.
+// An OPC UA server that is not ours: node-opcua. `node server.js [permuted] [many] PORT` says `ready PORT`.
+// `many`: 2300 further variables in one folder, and no small limits.
 // Node `control` takes words: `mute` (all subscriptions fall silent, reads go on), `close` (an administrator closes all
 // sessions), `burst` (node burst takes 100 values in a fifth of a second), `remove` and `restore` (node fixed1 goes and comes back).
 "use strict";
@@ -19,7 +20,9 @@ async function main() {
   await serverCertificateManager.initialize();
   const server = new OPCUAServer({
     port, hostname: "127.0.0.1", serverCertificateManager,
-    serverCapabilities: { operationLimits: { maxNodesPerRead: 3, maxMonitoredItemsPerCall: 4 } },
+    serverCapabilities: options.includes("many") ? {} : {
+      operationLimits: { maxNodesPerRead: 3, maxMonitoredItemsPerCall: 4 },
+    },
   });
   await server.initialize();
   const space = server.engine.addressSpace;
@@ -31,6 +34,11 @@ async function main() {
     accessLevel: "CurrentRead | CurrentWrite", userAccessLevel: "CurrentRead | CurrentWrite",
     value: { dataType, value }, ...more,
   });
+  const more = plc.addObject({ organizedBy: space.rootFolder.objects, browseName: "Many" });
+  for (let i = 0; i < (options.includes("many") ? 2300 : 0); i++) {
+    const value = { dataType: "Int32", value: i };
+    plc.addVariable({ componentOf: more, nodeId: `s=many${i}`, browseName: `many${i}`, dataType: "Int32", value });
+  }
   const fixed = [];
   for (let i = 0; i < 10; i++) fixed.push(variable(`fixed${i}`, "Double", i));
   variable("word", "Int16", 5);

@@ -24,12 +24,12 @@ from asyncua.common.utils import create_nonce
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from agent.drivers.opcua import endpoints, identity, refusals, trust
-from agent.drivers.opcua.endpoints import SUITES, policy_name
-from agent.drivers.opcua.errors import decoding
-from agent.drivers.opcua.past import Left, Past
-from agent.drivers.opcua.security import DEPRECATED, Security
-from agent.drivers.opcua.wire import Wire
+from agent.drivers.opcua.errors import NO_ANSWER, decoding
+from agent.drivers.opcua.secure import endpoints, identity, refusals, trust
+from agent.drivers.opcua.secure.endpoints import SUITES, policy_name
+from agent.drivers.opcua.secure.past import Left, Past
+from agent.drivers.opcua.secure.security import DEPRECATED, Security
+from agent.drivers.opcua.secure.wire import Wire
 from agent.runtime.pki import making
 from agent.runtime.pki.judging import Expected
 
@@ -217,7 +217,7 @@ class Link(Client):  # type: ignore[misc]
                     await self.close_secure_channel()
                 except ua.UaStatusCodeError:
                     left = None
-                except (OSError, ua.UaError):
+                except (OSError, ua.UaError, *NO_ANSWER):
                     pass
             if self.uaclient.protocol is not None:
                 self.disconnect_socket()

@@ -15,9 +15,9 @@ from pymodbus.transport import CommParams, CommType
 from pymodbus.transport.serialtransport import SerialTransport
 from serial.rs485 import RS485Settings
 
-from agent.drivers.modbus import security
 from agent.drivers.modbus.config import Config
-from agent.drivers.modbus.conversation import Conversation, ignored
+from agent.drivers.modbus.wire import security
+from agent.drivers.modbus.wire.conversation import Conversation, ignored
 
 FRAMER = {
     "tcp": FramerType.SOCKET,

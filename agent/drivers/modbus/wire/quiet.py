@@ -7,14 +7,13 @@ comes of it. So:
 
 1. Nobody is asked until the line has been silent for 3.5 characters (Modbus over serial line 1.02, 2.5.1.1), or, after
    bytes that were no answer, for 20 ms: USB adapters hand bytes on in portions up to 16 ms apart.
-2. The silent unit itself is not asked again until its late answer was heard, or one more timeout has passed.
-3. When it then answers, that may still be the answer to the request before (of the same block: a true value), and the
-   one to this request comes as much later: it is not asked again until that was heard, or two more timeouts are over.
-   Of a line just opened nobody knows what was asked before: there 20 ms tell whether more comes.
-4. The other units are asked at once: a dead unit costs a bus of many one timeout, not two. Only where a unit was heard
-   to answer late before, and has not been in time since, all wait for it as under 2.
-
-A device that answers still later than that, in the middle of the same talk, cannot be told from one in time.
+2. The silent unit itself is not asked again until its late answer was heard, or two more timeouts have passed; one
+   more where what came was garbled. What comes still later cannot be told from an answer in time: a timeout must be at
+   least a third of the longest that a device can take.
+3. The other units are asked at once: a dead unit costs a bus of many one timeout, not three. Only where a unit was
+   heard to answer late before, and has not been in time since, all wait for it as under 2.
+4. Of a line just opened nobody knows what was asked before: after the first answer of a unit 20 ms tell whether more
+   comes.
 """
 
 from __future__ import annotations
@@ -37,8 +36,11 @@ class Quiet:
         self._free_ns = 0
         self._owed_ns: dict[int, int] = {}
         self._slow: set[int] = set()
-        self._doubtful: set[int] = set()
         self._known: set[int] = set()
+
+    def opened(self) -> None:
+        """Take note that the line was just opened: nobody knows what was asked on it before."""
+        self._known.clear()
 
     def until_ns(self, unit: int) -> int:
         """When `unit` may be asked."""
@@ -55,16 +57,11 @@ class Quiet:
         self._known.add(unit)
         self._owed_ns.pop(unit, None)
         self._slow.discard(unit)
-        if unit in self._doubtful:
-            self._doubtful.discard(unit)
-            self._owed_ns[unit] = now_ns + 2 * self._late_ns
 
     def unanswered(self, unit: int, now_ns: int, silent: bool = True) -> None:
         """Take note that the time for an answer is over; not `silent`: something came, but no answer."""
         self._free_ns = max(self._free_ns, now_ns)
-        self._owed_ns[unit] = now_ns + self._late_ns
-        if silent:
-            self._doubtful.add(unit)
+        self._owed_ns[unit] = now_ns + (self._late_ns if silent else self._late_ns // 2)
 
     def heard(self, now_ns: int, first: int, asked: int | None) -> None:
         """Take note of bytes that are not (yet) an answer: their `first` one, and which unit is being asked."""
@@ -73,4 +70,3 @@ class Quiet:
         self._slow |= late
         for unit in late:
             del self._owed_ns[unit]
-            self._doubtful.discard(unit)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+from datetime import datetime
 from pathlib import Path
 
 from agent.drivers.modbus.config import Config, plain_fingerprint
@@ -75,3 +76,10 @@ def in_words(error: ssl.SSLError, name: str) -> str:
         words = (error.reason or "").partition("ALERT_")[2].replace("_", " ").lower()
         return f"the device refuses our certificate or our TLS: {words}"
     return f"no TLS: {error.reason or error}"
+
+
+def valid_until(path: Path) -> datetime:
+    """When the first certificate of a PEM file ends. OSError, ValueError."""
+    from cryptography import x509
+
+    return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc

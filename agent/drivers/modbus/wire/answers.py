@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pymodbus.pdu import DecodePDU, ModbusPDU
 
-from agent.drivers.modbus.errors import MalformedError
+from agent.drivers.modbus.wire.errors import MalformedError
 
 Values = npt.NDArray[Any]
 

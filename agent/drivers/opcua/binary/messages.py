@@ -15,11 +15,13 @@ import numpy.typing as npt
 
 from agent.core import quality
 from agent.core.nouns import F8, I8, U4
-from agent.drivers.opcua.binary import FIXED, UNIX_EPOCH, Cursor, MalformedError, T, Variant
+from agent.drivers.opcua.binary.builtin import FIXED, UNIX_EPOCH, MalformedError, NodeId, T, Variant
+from agent.drivers.opcua.binary.cursor import Cursor
 
 U1 = npt.NDArray[np.uint8]
 
 DATA_CHANGE, STATUS_CHANGE = 811, 820
+READ, PUBLISH, REPUBLISH = 634, 829, 835
 # `kind` of a row whose content is in `others`.
 OTHER = 255
 LARGEST_EXACT = 2**53
@@ -68,9 +70,14 @@ class Published:
     message: Notification
 
 
-def service_result(cursor: Cursor) -> int:
-    """Pass the type and the header of a response; the StatusCode of the whole service."""
-    cursor.nodeid()
+def service_result(cursor: Cursor, expected: int) -> int:
+    """Pass the type and the header of a response; the StatusCode of the whole service.
+
+    MalformedError where the response is not of the type `expected` (the number of its encoding).
+    """
+    found = cursor.nodeid()
+    if found != NodeId(0, expected):
+        raise MalformedError(f"a response of type {found}, expected i={expected}")
     cursor.i8()
     cursor.u4()
     result = cursor.u4()

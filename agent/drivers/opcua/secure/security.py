@@ -5,13 +5,13 @@ No OPC UA library needed.
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 import pydantic
 
+from agent.config.hosts import on_this_machine
 from agent.config.model import Model
 
 # The best first.
@@ -116,16 +116,6 @@ class Security(Model):
     def identity(self) -> Literal["Anonymous", "UserName", "Certificate"]:
         """How we log in, as the standard names it."""
         return "UserName" if self.user else "Certificate" if self.user_certificate else "Anonymous"
-
-
-def on_this_machine(host: str) -> bool:
-    """Whether an address is of the loopback interface."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def advice(config: Security) -> list[str]:

@@ -9,8 +9,8 @@ from asyncua import ua
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from agent.drivers.opcua.endpoints import NONE_URI, SUITES, policy_name
-from agent.drivers.opcua.security import Security
+from agent.drivers.opcua.secure.endpoints import NONE_URI, SUITES, policy_name
+from agent.drivers.opcua.secure.security import Security
 from agent.runtime.pki import certificates
 
 # PKCS #1 v1.5: who can ask the server often enough reads what was encrypted so.

@@ -14,8 +14,8 @@ from pymodbus.pdu import ModbusPDU
 from pymodbus.transaction import TransactionManager
 from pymodbus.transport import CommParams, CommType
 
-from agent.drivers.modbus.answers import Answers, Reply, check_ours
-from agent.drivers.modbus.errors import MalformedError, NoAnswerError
+from agent.drivers.modbus.wire.answers import Answers, Reply, check_ours
+from agent.drivers.modbus.wire.errors import MalformedError, NoAnswerError
 
 UNDECODABLE = (MalformedError, ModbusException, struct.error, IndexError, ValueError)
 SHOWN = 32

@@ -13,21 +13,26 @@ from pymodbus.pdu import ModbusPDU
 
 from agent.core.address import Table
 from agent.core.blocks import Block
-from agent.drivers.modbus import bustrace
-from agent.drivers.modbus.answers import Reply, Values, values_of
-from agent.drivers.modbus.backup import Choice
-from agent.drivers.modbus.bustrace import BusTrace
 from agent.drivers.modbus.config import Config
-from agent.drivers.modbus.conversation import Conversation, ignored
-from agent.drivers.modbus.errors import NoAnswerError, Refused, UnreachableError
-from agent.drivers.modbus.opening import endpoints, opened
-from agent.drivers.modbus.quiet import Quiet, silence_s
-from agent.drivers.modbus.requests import masking, named, reading, writing
+from agent.drivers.modbus.wire import bustrace, security
+from agent.drivers.modbus.wire.answers import Reply, Values, values_of
+from agent.drivers.modbus.wire.backup import Choice
+from agent.drivers.modbus.wire.bustrace import BusTrace
+from agent.drivers.modbus.wire.conversation import Conversation, ignored
+from agent.drivers.modbus.wire.errors import NoAnswerError, Refused, UnreachableError
+from agent.drivers.modbus.wire.opening import endpoints, opened
+from agent.drivers.modbus.wire.quiet import Quiet, silence_s
+from agent.drivers.modbus.wire.requests import masking, named, reading, writing
 from agent.runtime import clock, meters
 
 __all__ = ["Link", "NoAnswerError", "Refused", "UnreachableError"]
 
 log = logging.getLogger(__name__)
+
+# How many timeouts after its own an answer without a number is still waited for.
+LATE = 2.0
+# What is still to come on a line outlives the driver that asked for it and was started again.
+LINES: dict[tuple[str, float, float], Quiet] = {}
 
 
 class Link:
@@ -47,6 +52,9 @@ class Link:
         self._pause_ns = int(config.pause_between_requests_s * 1e9)
         self._next_ns = 0
         self._trace = _trace(config)
+        self._valid_until_s: float | None = None
+        if config.certificate is not None:
+            meters.current().gauge(f"{config.id}/certificate_days", self._certificate_days)
         self._requests, self._rtt = f"{config.id}/requests", f"{config.id}/rtt_s"
         if len(self._endpoints) > 1:
             meters.current().set(f"{config.id}/backup", 0.0)
@@ -178,14 +186,22 @@ class Link:
 
     async def _opened(self, endpoint: int) -> Conversation:
         to, within_s = self._endpoints[endpoint], self.config.connect_timeout(self.timeout_s)
+        if self._quiet is not None:
+            self._quiet.opened()
         try:
             with anyio.fail_after(within_s):
-                return await opened(self.config, to, self.timeout_s, self._heard, self._traced())
+                made = await opened(self.config, to, self.timeout_s, self._heard, self._traced())
         except OSError as error:
             why = f"no connection within {within_s:g} s" if isinstance(error, TimeoutError) else error
             unreachable = UnreachableError(f"{to}: {why}")
             self._count(unreachable)
             raise unreachable from error
+        if self.config.certificate is not None:
+            self._valid_until_s = security.valid_until(self.config.certificate).timestamp()
+        return made
+
+    def _certificate_days(self) -> float | None:
+        return None if self._valid_until_s is None else (self._valid_until_s - clock.wall_ns() * 1e-9) / 86400
 
     def _move(self, unit: int) -> None:
         """Go over to the other endpoint where the one in use answers nothing any more."""
@@ -232,7 +248,7 @@ def _quiet(config: Config, timeout_s: float) -> Quiet | None:
     if config.numbered:
         return None
     between_s = silence_s(config.baudrate, config.bits_per_character) if config.transport == "rtu" else 0.0
-    return Quiet(between_s, timeout_s)
+    return LINES.setdefault((config.where, between_s, timeout_s), Quiet(between_s, LATE * timeout_s))
 
 
 def _trace(config: Config) -> BusTrace | None:

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 import anyio
 from asyncua import ua
 
-from agent.drivers.opcua.binary import Extension, MalformedError, NodeId, T, Variant
-from agent.drivers.opcua.messages import Samples
+from agent.drivers.opcua.binary.builtin import Extension, MalformedError, NodeId, T, Variant
+from agent.drivers.opcua.binary.messages import Samples
+from agent.drivers.opcua.binary.structures import Definition, Types, definition_of
 from agent.drivers.opcua.services import Session, is_other, ours, theirs
-from agent.drivers.opcua.structures import Definition, Types, definition_of
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from cryptography import x509
 
-from agent.drivers.opcua.security import Security, on_this_machine
+from agent.config.hosts import on_this_machine
+from agent.drivers.opcua.secure.security import Security
 from agent.runtime import timesync
 from agent.runtime.pki import certificates, making
 from agent.runtime.pki.folders import Folders

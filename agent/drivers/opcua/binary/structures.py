@@ -17,18 +17,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from agent.drivers.opcua.binary import (
-    DEEPEST,
-    FIXED,
-    Cursor,
-    DataValue,
-    Extension,
-    MalformedError,
-    NodeId,
-    T,
-    Ticks,
-    Variant,
-)
+from agent.drivers.opcua.binary.builtin import FIXED, DataValue, Extension, MalformedError, NodeId, T, Ticks, Variant
+from agent.drivers.opcua.binary.cursor import DEEPEST, Cursor
 
 
 class Form(IntEnum):

@@ -12,7 +12,7 @@ from asyncua import ua
 
 from agent.core.nouns import Kind, Tag, Write
 from agent.core.scaling import raw_of
-from agent.drivers.opcua.binary import T
+from agent.drivers.opcua.binary.builtin import T
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INTEGERS = {

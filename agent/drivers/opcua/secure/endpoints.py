@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from asyncua import ua
 from asyncua.crypto import security_policies
 
-from agent.drivers.opcua.security import DEPRECATED, POLICIES, Security
+from agent.drivers.opcua.secure.security import DEPRECATED, POLICIES, Security
 
 NONE_URI = security_policies.SecurityPolicyNone.URI
 

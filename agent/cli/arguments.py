@@ -1,0 +1,20 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+File = Annotated[Path, typer.Argument(help="The configuration file (YAML).", show_default=False)]
+MaybeFile = Annotated[Path | None, typer.Argument(help="The configuration file (YAML).", show_default=False)]
+StateDir = Annotated[Path | None, typer.Option("--state-dir", help="Keep state here, not where FILE says.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Change one value: sources.plc1.port=5021. Can be given again.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Socket = Annotated[Path | None, typer.Option("--socket", help="The daemon's feed socket.")]
+Source = Annotated[str | None, typer.Option("--source", help="Only of this source; all OPC UA sources if left out.")]
+Wanted = Annotated[str, typer.Argument(help="A file, or a fingerprint as certs list prints it.", show_default=False)]
+Where = Annotated[list[str] | None, typer.Option("--where", help="Use only rows where TAG=VALUE, as drive/state=2.")]

@@ -1,0 +1,1 @@
+"""Security of a session: certificates judged, endpoints chosen, logins, old sessions closed. `connecting.py` first."""
