@@ -134,7 +134,7 @@ def tb_and_bare(bench, stack, only):
                 1000,
             )
             subjects.append(peer)
-            goals += [Goal(mine, peer, "work", 1 / 20), Goal(mine, peer, "pss", None)]
+            goals += [Goal(mine, peer, "work", 1 / 20), Goal(mine, peer, "rss", None)]
     if "bare" in only:
         loop = [sys.executable, Path(__file__).with_name("peer_bare.py"), them[0].port, FLOATS, 2000]
         peer = Subject("bare pymodbus loop", them, lambda folder: (loop, {}))
@@ -163,7 +163,7 @@ def nodered(bench, stack):
         peer_nodered.values,
         10_000,
     )
-    goals = [Goal(m, peer, figure, 0.5) for m in mine for figure in ("work", "pss")]
+    goals = [Goal(m, peer, figure, 0.5) for m in mine for figure in ("work", "rss")]
     return [*mine, peer], goals
 
 
@@ -198,7 +198,7 @@ def verdicts(goals):
     print("\nratio of each window, median (least to most)")
     for goal in goals:
         ratios = goal.ratios()
-        figure = "CPU" if goal.figure == "work" else "memory (PSS)"
+        figure = "CPU" if goal.figure == "work" else "memory (RSS)"
         said = ""
         if goal.limit is not None:
             met = statistics.median(ratios) <= goal.limit
