@@ -54,7 +54,10 @@ def _links(by_id: Path) -> list[Path]:
 
 
 def _about_load(config: Config, tags: Sequence[Tag]) -> Iterator[str]:
-    load = sum(_poll_s(config, [t for t in tags if t.scan_s == period]) / period for period in {t.scan_s for t in tags})
+    wrong = {row for row, _ in check(config, tags)}
+    right = [tag for row, tag in enumerate(tags) if row not in wrong]
+    periods_s = {tag.scan_s for tag in right}
+    load = sum(_poll_s(config, [tag for tag in right if tag.scan_s == s]) / s for s in periods_s)
     if load > BUSY:
         yield (
             f"baudrate {config.baudrate} keeps the line busy for at least {100 * load:.0f} % of the time with these "
@@ -63,11 +66,9 @@ def _about_load(config: Config, tags: Sequence[Tag]) -> Iterator[str]:
 
 
 def _poll_s(config: Config, tags: Sequence[Tag]) -> float:
-    """The least time on the line for one poll: characters sent and received, and the silences between."""
-    wrong = {row for row, _ in check(config, tags)}
-    right = [tag for row, tag in enumerate(tags) if row not in wrong]
-    fields = [field_of(tag, config.unit_id, config.address_base) for tag in right]
-    planned = blocks.plan(blocks.readings(fields, groups_of(right)), limits_of(config))
+    """The least time on the line for one poll of right tags: characters both ways, and the silences between."""
+    fields = [field_of(tag, config.unit_id, config.address_base) for tag in tags]
+    planned = blocks.plan(blocks.readings(fields, groups_of(tags)), limits_of(config))
     sizes = [8 + 5 + (-(-b.count // 8) if b.table.bits else 2 * b.count) for b in planned]
     per_byte = 2 if config.transport == "ascii" else 1
     characters_s = sum(sizes) * per_byte * config.bits_per_character / config.baudrate
