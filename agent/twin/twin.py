@@ -1,0 +1,169 @@
+"""The file of a twin: the plant's model and, section by section, all that was learned with it. Data, not code.
+
+One format for every kind. `model` belongs to the kind; each other section belongs to the module of its name, which
+says what stands in it. A section that is left out switches off what rests on it, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from agent.core.nouns import F8
+from agent.twin import jsontree
+from agent.twin.domain import Domain
+from agent.twin.kind import Channel
+from agent.twin.plant import Plant, kind
+
+FORMAT = "edgetwin twin"
+VERSION = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Twin:
+    """A plant and what goes with it.
+
+    modes, settle_s: where it holds, and how long it says nothing after such a mode began; hold_periods: how long an
+    absent input keeps its last value; reference: share of Q in the filter that gives `expected`; spread f8[p+v]:
+    standard deviation of residuals and virtual errors on held-out healthy rows, in units.
+    """
+
+    plant: Plant
+    modes: tuple[str, ...]
+    settle_s: float
+    hold_periods: int
+    reference: float
+    spread: F8
+    domain: Domain
+    score: Mapping[str, Any]
+    training: Mapping[str, Any]
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """What is read from a frame: inputs, then outputs."""
+        return self.plant.tags
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The units of `tags`; empty where the recording gave none."""
+        return tuple(c.unit for c in (*self.plant.inputs, *self.plant.outputs))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Noise:
+    R: F8
+    quantum: F8
+    reference: float
+    spread: F8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _File:
+    """The tree of the file, in its order."""
+
+    format: str
+    version: int
+    kind: str
+    period_s: float
+    modes: tuple[str, ...]
+    settle_s: float
+    hold_periods: int
+    score: Mapping[str, Any]
+    training: Mapping[str, Any]
+    inputs: tuple[Channel, ...]
+    outputs: tuple[Channel, ...]
+    virtual: tuple[Channel, ...]
+    model: Any
+    noise: _Noise
+    domain: Domain
+
+
+def load(content: bytes) -> Twin:
+    """The twin in the bytes of a model file; ValueError says what is wrong with it."""
+    file = jsontree.read(_File, _known(content))
+    which = kind(file.kind)
+    params = jsontree.read(which.Params, file.model, "twin.model")
+    plant = Plant(
+        kind=which,
+        params=params,
+        inputs=file.inputs,
+        outputs=file.outputs,
+        virtual=file.virtual,
+        period_s=file.period_s,
+        R=file.noise.R,
+        quantum=file.noise.quantum,
+    )
+    twin = Twin(
+        plant=plant,
+        modes=file.modes,
+        settle_s=file.settle_s,
+        hold_periods=file.hold_periods,
+        reference=file.noise.reference,
+        spread=file.noise.spread,
+        domain=file.domain,
+        score=file.score,
+        training=file.training,
+    )
+    wrong = _problems(twin)
+    if wrong:
+        raise ValueError(f"twin: expected {'; '.join(wrong)}")
+    return twin
+
+
+def dump(twin: Twin) -> bytes:
+    """The file of a twin: the same twin gives the same bytes."""
+    plant = twin.plant
+    file = _File(
+        format=FORMAT,
+        version=VERSION,
+        kind=plant.kind_name,
+        period_s=plant.period_s,
+        modes=twin.modes,
+        settle_s=twin.settle_s,
+        hold_periods=twin.hold_periods,
+        score=twin.score,
+        training=twin.training,
+        inputs=plant.inputs,
+        outputs=plant.outputs,
+        virtual=plant.virtual,
+        model=plant.params,
+        noise=_Noise(plant.R, plant.quantum, twin.reference, twin.spread),
+        domain=twin.domain,
+    )
+    return jsontree.text(jsontree.tree(file)).encode()
+
+
+def _known(content: bytes) -> Any:
+    try:
+        tree = json.loads(content)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"not a twin: {error}") from error
+    if not isinstance(tree, dict) or tree.get("format") != FORMAT:
+        raise ValueError(f'not a twin: expected "format": "{FORMAT}"')
+    if tree.get("version") != VERSION:
+        raise ValueError(f"twin of version {tree.get('version')!r}, expected {VERSION}: fit it again")
+    return tree
+
+
+def _problems(twin: Twin) -> list[str]:
+    """What no type can say; the kind's own words first."""
+    plant = twin.plant
+    channels = (*plant.inputs, *plant.outputs, *plant.virtual)
+    p, v = len(plant.outputs), len(plant.virtual)
+    shapes = (("noise.R", plant.R, p), ("noise.quantum", plant.quantum, p), ("noise.spread", twin.spread, p + v))
+    checks = (
+        (bool(plant.outputs), "at least one output"),
+        (len({c.tag for c in channels}) == len(channels), "each tag once"),
+        (all(c.scale > 0 for c in channels), "scales over 0"),
+        (plant.period_s > 0 and twin.settle_s >= 0 and twin.hold_periods >= 0, "period_s > 0, settle_s >= 0"),
+        (0 < twin.reference <= 1, "noise.reference in (0, 1]"),
+        *((array.shape == (size,), f"{name} of {size} numbers") for name, array, size in shapes),
+        (bool(np.all(plant.R > 0) and np.all(plant.quantum >= 0) and np.all(twin.spread > 0)), "noise over 0"),
+    )
+    wrong = [text for good, text in checks if not good]
+    wrong += twin.domain.problems(len(plant.inputs) + p)
+    return wrong or plant.kind.check(plant.params, plant.inputs, (*plant.outputs, *plant.virtual))
