@@ -20,6 +20,7 @@ from agent.twin.deviation import Deviation
 from agent.twin.domain import Domain
 from agent.twin.kind import Channel
 from agent.twin.plant import Plant, kind
+from agent.twin.signature import Signatures
 from agent.twin.whitening import Whitening
 
 FORMAT = "edgetwin twin"
@@ -58,6 +59,7 @@ class Twin:
     score: Mapping[str, Any]
     training: Mapping[str, Any]
     charts: Charts | None = None
+    isolation: Signatures | None = None
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -98,6 +100,7 @@ class _File:
     noise: _Noise
     domain: Domain
     charts: Charts | None
+    isolation: Signatures | None
 
 
 def load(content: bytes) -> Twin:
@@ -126,6 +129,7 @@ def load(content: bytes) -> Twin:
         score=file.score,
         training=file.training,
         charts=file.charts,
+        isolation=file.isolation,
     )
     wrong = _problems(twin)
     if wrong:
@@ -153,6 +157,7 @@ def dump(twin: Twin) -> bytes:
         noise=_Noise(plant.R, plant.quantum, twin.reference, twin.spread),
         domain=twin.domain,
         charts=twin.charts,
+        isolation=twin.isolation,
     )
     return jsontree.text(jsontree.tree(file)).encode()
 
@@ -187,4 +192,5 @@ def _problems(twin: Twin) -> list[str]:
     wrong = [text for good, text in checks if not good]
     wrong += twin.domain.problems(len(plant.inputs) + p)
     wrong += twin.charts.problems(p) if twin.charts else []
+    wrong += twin.isolation.problems(p) if twin.isolation else []
     return wrong or plant.kind.check(plant.params, plant.inputs, (*plant.outputs, *plant.virtual))
