@@ -15,12 +15,28 @@ import numpy as np
 
 from agent.core.nouns import F8
 from agent.twin import jsontree
+from agent.twin.cusum import Cusum
+from agent.twin.deviation import Deviation
 from agent.twin.domain import Domain
 from agent.twin.kind import Channel
 from agent.twin.plant import Plant, kind
+from agent.twin.whitening import Whitening
 
 FORMAT = "edgetwin twin"
 VERSION = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Charts:
+    """What says that the machine departs from its twin, over whitened residuals; limits from held-out healthy rows."""
+
+    whitening: Whitening
+    deviation: Deviation
+    cusum: Cusum
+
+    def problems(self, p: int) -> list[str]:
+        """What is wrong with them for p outputs."""
+        return [*self.whitening.problems(p), *self.deviation.problems(p), *self.cusum.problems(p)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +57,7 @@ class Twin:
     domain: Domain
     score: Mapping[str, Any]
     training: Mapping[str, Any]
+    charts: Charts | None = None
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -80,6 +97,7 @@ class _File:
     model: Any
     noise: _Noise
     domain: Domain
+    charts: Charts | None
 
 
 def load(content: bytes) -> Twin:
@@ -107,6 +125,7 @@ def load(content: bytes) -> Twin:
         domain=file.domain,
         score=file.score,
         training=file.training,
+        charts=file.charts,
     )
     wrong = _problems(twin)
     if wrong:
@@ -133,6 +152,7 @@ def dump(twin: Twin) -> bytes:
         model=plant.params,
         noise=_Noise(plant.R, plant.quantum, twin.reference, twin.spread),
         domain=twin.domain,
+        charts=twin.charts,
     )
     return jsontree.text(jsontree.tree(file)).encode()
 
@@ -166,4 +186,5 @@ def _problems(twin: Twin) -> list[str]:
     )
     wrong = [text for good, text in checks if not good]
     wrong += twin.domain.problems(len(plant.inputs) + p)
+    wrong += twin.charts.problems(p) if twin.charts else []
     return wrong or plant.kind.check(plant.params, plant.inputs, (*plant.outputs, *plant.virtual))
