@@ -1,9 +1,9 @@
 """What a twin publishes: its points, and their values and statuses in the same order, block by block.
 
-    for each measured output   expected residual spread deviation skill coverage
-    for each virtual output    value spread
-    for each health parameter  value spread
-    of the twin as a whole     remoteness
+for each measured output   expected residual spread deviation cusum skill coverage
+for each virtual output    value spread
+for each health parameter  value spread
+of the twin as a whole     remoteness
 """
 
 from __future__ import annotations
@@ -13,22 +13,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.core import quality
-from agent.core.nouns import F8, U4, Point, Role, Values
+from agent.core.nouns import F8, U4, Mask, Point, Role, Values
 from agent.twin.kind import Channel, Health
 from agent.twin.twin import Twin
 
-PER_OUTPUT, PER_VIRTUAL, PER_HEALTH, WHOLE = 6, 2, 2, 1
+GROUP = "twin"
+PER_OUTPUT, PER_VIRTUAL = 7, 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:
-    """One cycle, in units: expected, residual, spread, deviation, skill, coverage f8[p] (NaN where there is none);
+    """One cycle, in units: expected, residual, spread, deviation, cusum, skill, coverage f8[p] (NaN: none);
     virtual, virtual_spread f8[v]; health, health_spread f8[h]; remoteness. settling: nothing counts yet."""
 
     expected: F8
     residual: F8
     spread: F8
     deviation: F8
+    cusum: F8
     skill: F8
     coverage: F8
     virtual: F8
@@ -36,7 +38,7 @@ class Said:
     health: F8
     health_spread: F8
     remoteness: float
-    uncertain: F8
+    uncertain: Mask
     settling: bool
     outside: bool
 
@@ -51,9 +53,6 @@ def points(twin: Twin) -> tuple[Point, ...]:
     )
 
 
-GROUP = "twin"
-
-
 def absent(twin: Twin, why: int = quality.BAD_DATA_UNAVAILABLE) -> Values:
     """No value at all, for the reason `why`."""
     count = len(points(twin))
@@ -62,7 +61,7 @@ def absent(twin: Twin, why: int = quality.BAD_DATA_UNAVAILABLE) -> Values:
 
 def values(said: Said) -> Values:
     """Values in the order of `points`."""
-    rows = [said.expected, said.residual, said.spread, said.deviation, said.skill, said.coverage]
+    rows = [said.expected, said.residual, said.spread, said.deviation, said.cusum, said.skill, said.coverage]
     value = [
         np.column_stack(rows).ravel(),
         np.column_stack([said.virtual, said.virtual_spread]).ravel(),
@@ -86,17 +85,17 @@ def _model(said: Said) -> int:
 
 
 def _output_status(said: Said) -> U4:
-    """u4[p, 6]: what is compared is no better than the measurement, and absent where there is none."""
+    """u4[p, 7]: what is compared is no better than the measurement, and absent where there is none."""
     model = _model(said)
     status = np.full((len(said.expected), PER_OUTPUT), model, np.uint32)
     measured = np.isfinite(said.residual)
-    compared = np.where(said.uncertain > 0, quality.UNCERTAIN, model)
+    compared = np.where(said.uncertain, quality.UNCERTAIN, model)
     compared = np.where(measured, compared, quality.BAD_DATA_UNAVAILABLE)
     status[:, 1] = compared
     waiting = quality.BAD_WAITING_FOR_INITIAL_DATA
-    status[:, 3] = np.where(said.settling & measured, waiting, compared)
-    status[:, 4] = np.where(np.isfinite(said.skill), model, waiting)
-    status[:, 5] = np.where(np.isfinite(said.coverage), model, waiting)
+    status[:, 3:5] = np.where(np.isfinite(said.deviation), compared, np.where(measured, waiting, compared))[:, None]
+    status[:, 5] = np.where(np.isfinite(said.skill), model, waiting)
+    status[:, 6] = np.where(np.isfinite(said.coverage), model, waiting)
     return status
 
 
@@ -107,6 +106,7 @@ def _output_points(channel: Channel) -> tuple[Point, ...]:
         Point(f"{tag}.residual", Role.RESIDUAL, of=tag, unit=unit, description="measured less expected"),
         Point(f"{tag}.spread", Role.SPREAD, of=tag, unit=unit, description="standard deviation of the residual"),
         Point(f"{tag}.deviation", Role.DEVIATION, of=tag, description="signed; 1 = the limit of a healthy machine"),
+        Point(f"{tag}.cusum", Role.CUSUM, of=tag, description="signed; 1 = a small departure has lasted too long"),
         Point(f"{tag}.skill", Role.ACCURACY, of=tag, description="error 30 periods ahead over that of persistence"),
         Point(f"{tag}.coverage", Role.ACCURACY, of=tag, description="share of values inside the 90 % band"),
     )
