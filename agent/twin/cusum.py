@@ -40,7 +40,7 @@ def begin(cusum: Cusum) -> F8:
     return np.zeros((2, len(cusum.limit)))
 
 
-def fold(cusum: Cusum, sums: F8, w: F8, trust: float) -> F8:
+def fold(cusum: Cusum, sums: F8, w: F8, trust: float | F8) -> F8:
     """The sums after a row of whitened residuals w f8[p]; absent (NaN) ones leave them still."""
     present = np.isfinite(w)
     step = np.where(present, np.stack([w, -w]) - cusum.slack, 0.0)

@@ -33,7 +33,7 @@ def begin(deviation: Deviation) -> F8:
     return np.zeros_like(deviation.limit)
 
 
-def fold(deviation: Deviation, ewma: F8, w: F8, trust: float) -> F8:
+def fold(deviation: Deviation, ewma: F8, w: F8, trust: float | F8) -> F8:
     """e f8[p] after a row of whitened residuals w f8[p]; absent (NaN) ones leave it still."""
     weight = np.where(np.isfinite(w), trust * deviation.share, 0.0)
     return np.asarray((1.0 - weight) * ewma + weight * np.where(np.isfinite(w), w, 0.0), np.float64)

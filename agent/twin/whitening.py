@@ -52,7 +52,7 @@ def fold(whitening: Whitening, past: F8, z: F8, trust: float) -> tuple[F8, F8]:
     foreseen = np.sum(whitening.a * past, axis=1)
     present = np.isfinite(z)
     known = np.where(present, z, foreseen)
-    w = _soft((known - foreseen) / whitening.spread, whitening.clip)
+    w = soft((known - foreseen) / whitening.spread, whitening.clip)
     # A wild value must not echo through the autoregression either: the memory takes what was counted. What was not
     # trusted is taken as it is: it is explained.
     remembered = trust * (foreseen + w * whitening.spread) + (1.0 - trust) * known
@@ -72,7 +72,8 @@ def trust(before: float, remoteness: float, periods: int) -> float:
     return min(here, before + REGAIN * periods)
 
 
-def _soft(w: F8, clip: float) -> F8:
+def soft(w: F8, clip: float) -> F8:
+    """w drawn in beyond `clip`, in the logarithm: f8[...]."""
     size = np.abs(w)
     beyond = np.log1p(np.maximum(size - clip, 0.0))
     return np.asarray(np.sign(w) * np.minimum(np.minimum(size, clip) + beyond, 3.0 * clip), np.float64)
