@@ -6,15 +6,17 @@ says what stands in it. A section that is left out switches off what rests on it
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from agent.core.nouns import F8
 from agent.twin import jsontree
+from agent.twin.baseline import Baseline
 from agent.twin.cusum import Cusum
 from agent.twin.deviation import Deviation
 from agent.twin.domain import Domain
@@ -58,6 +60,7 @@ class Twin:
     score: Mapping[str, Any]
     training: Mapping[str, Any]
     charts: Charts | None = None
+    baseline: Baseline | None = None
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -98,6 +101,7 @@ class _File:
     noise: _Noise
     domain: Domain
     charts: Charts | None
+    baseline: Baseline | None = None
 
 
 def load(content: bytes) -> Twin:
@@ -126,6 +130,7 @@ def load(content: bytes) -> Twin:
         score=file.score,
         training=file.training,
         charts=file.charts,
+        baseline=file.baseline,
     )
     wrong = _problems(twin)
     if wrong:
@@ -153,8 +158,14 @@ def dump(twin: Twin) -> bytes:
         noise=_Noise(plant.R, plant.quantum, twin.reference, twin.spread),
         domain=twin.domain,
         charts=twin.charts,
+        baseline=twin.baseline,
     )
     return jsontree.text(jsontree.tree(file)).encode()
+
+
+def fingerprint(twin: Twin) -> str:
+    """SHA-256 of all that it computes with: a twin that a person approves goes on with the state it has."""
+    return hashlib.sha256(dump(replace(twin, baseline=None))).hexdigest()
 
 
 def _known(content: bytes) -> Any:
@@ -187,4 +198,5 @@ def _problems(twin: Twin) -> list[str]:
     wrong = [text for good, text in checks if not good]
     wrong += twin.domain.problems(len(plant.inputs) + p)
     wrong += twin.charts.problems(p) if twin.charts else []
+    wrong += twin.baseline.problems() if twin.baseline else []
     return wrong or plant.kind.check(plant.params, plant.inputs, (*plant.outputs, *plant.virtual))
