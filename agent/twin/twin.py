@@ -17,6 +17,7 @@ from agent.core.nouns import F8
 from agent.twin import jsontree
 from agent.twin.domain import Domain
 from agent.twin.kind import Channel
+from agent.twin.loop import Control
 from agent.twin.plant import Plant, kind
 
 FORMAT = "edgetwin twin"
@@ -41,6 +42,7 @@ class Twin:
     domain: Domain
     score: Mapping[str, Any]
     training: Mapping[str, Any]
+    control: Control | None = None
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -80,6 +82,7 @@ class _File:
     model: Any
     noise: _Noise
     domain: Domain
+    control: Control | None
 
 
 def load(content: bytes) -> Twin:
@@ -107,6 +110,7 @@ def load(content: bytes) -> Twin:
         domain=file.domain,
         score=file.score,
         training=file.training,
+        control=file.control,
     )
     wrong = _problems(twin)
     if wrong:
@@ -133,6 +137,7 @@ def dump(twin: Twin) -> bytes:
         model=plant.params,
         noise=_Noise(plant.R, plant.quantum, twin.reference, twin.spread),
         domain=twin.domain,
+        control=twin.control,
     )
     return jsontree.text(jsontree.tree(file)).encode()
 
@@ -166,4 +171,7 @@ def _problems(twin: Twin) -> list[str]:
     )
     wrong = [text for good, text in checks if not good]
     wrong += twin.domain.problems(len(plant.inputs) + p)
+    if twin.control:
+        tags = [[c.tag for c in part] for part in (plant.inputs, plant.outputs, plant.virtual)]
+        wrong += [f"control with {text}" for text in twin.control.problems(*tags)]
     return wrong or plant.kind.check(plant.params, plant.inputs, (*plant.outputs, *plant.virtual))
