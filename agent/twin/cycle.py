@@ -146,7 +146,7 @@ def _after(twin: Twin, state: State, sample: Sample, periods: int) -> State:
     z = judged.nu / judged.sd
     after = replace(after, judging=judging.fold(twin, state.judging, z, remoteness, periods, settling=left > 0))
     after = _scored(twin, after, sample, judged)
-    return replace(after, last=published.values(_said(twin, after, sample, tracked, judged, remoteness)))
+    return replace(after, last=published.values(twin, _said(twin, after, sample, tracked, judged, remoteness)))
 
 
 def _settling(twin: Twin, remoteness: float, left: int, periods: int) -> int:
@@ -184,6 +184,7 @@ def _said(twin: Twin, state: State, sample: Sample, tracked: Innovation, judged:
         health=np.array([h.value(belief.x) for h in plant.health]),
         health_spread=_health_spread(twin, health),
         remoteness=remoteness,
+        finding=judging.finding(twin, state.judging),
         uncertain=sample.weight > 1.0,
         settling=state.settling > 0,
         outside=remoteness > whitening.REMOTE,

@@ -3,7 +3,7 @@
 for each measured output   expected residual spread deviation cusum skill coverage
 for each virtual output    value spread
 for each health parameter  value spread
-of the twin as a whole     remoteness
+of the twin as a whole     remoteness, finding (in words), and the probability of each known fault
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.core import quality
-from agent.core.nouns import F8, U4, Mask, Point, Role, Values
+from agent.core.nouns import F8, U4, Kind, Mask, Point, Role, Values
+from agent.twin.isolation import Finding
 from agent.twin.kind import Channel, Health
+from agent.twin.signature import Fault
 from agent.twin.twin import Twin
 
 GROUP = "twin"
@@ -38,6 +40,7 @@ class Said:
     health: F8
     health_spread: F8
     remoteness: float
+    finding: Finding
     uncertain: Mask
     settling: bool
     outside: bool
@@ -50,7 +53,17 @@ def points(twin: Twin) -> tuple[Point, ...]:
         *(point for c in twin.plant.virtual for point in _virtual_points(c)),
         *(point for h in twin.plant.health for point in _health_points(h)),
         Point(f"{GROUP}/remoteness", Role.STATUS, description="1 = the edge of what the twin has seen"),
+        Point(f"{GROUP}/finding", Role.FINDING, kind=Kind.TEXT, description="which fault the residuals speak for"),
+        *(_fault_point(fault) for fault in _faults(twin)),
     )
+
+
+def _faults(twin: Twin) -> tuple[Fault, ...]:
+    return twin.isolation.faults if twin.isolation else ()
+
+
+def _fault_point(fault: Fault) -> Point:
+    return Point(f"{GROUP}/fault.{fault.name.replace('/', '.')}", Role.FAULT, description=fault.component)
 
 
 def absent(twin: Twin, why: int = quality.BAD_DATA_UNAVAILABLE) -> Values:
@@ -59,22 +72,27 @@ def absent(twin: Twin, why: int = quality.BAD_DATA_UNAVAILABLE) -> Values:
     return Values(np.full(count, np.nan), np.full(count, why, np.uint32))
 
 
-def values(said: Said) -> Values:
+def values(twin: Twin, said: Said) -> Values:
     """Values in the order of `points`."""
+    likely = {s.name: s.probability for s in said.finding.suspects}
+    faults = np.array([likely.get(f.name, 0.0) for f in _faults(twin)])
     rows = [said.expected, said.residual, said.spread, said.deviation, said.cusum, said.skill, said.coverage]
     value = [
         np.column_stack(rows).ravel(),
         np.column_stack([said.virtual, said.virtual_spread]).ravel(),
         np.column_stack([said.health, said.health_spread]).ravel(),
-        np.array([said.remoteness]),
+        np.array([said.remoteness, np.nan]),
+        faults,
     ]
     status = [
         _output_status(said).ravel(),
         np.full(2 * len(said.virtual), _model(said), np.uint32),
         np.full(2 * len(said.health), _model(said), np.uint32),
-        np.full(1, _model(said), np.uint32),
+        np.full(2 + len(faults), _model(said), np.uint32),
     ]
-    return Values(np.concatenate(value), np.concatenate(status))
+    text = said.finding.text or said.finding.reason
+    row = sum(len(part) for part in value[:3]) + 1
+    return Values(np.concatenate(value), np.concatenate(status), {row: text})
 
 
 def _model(said: Said) -> int:

@@ -21,7 +21,9 @@ from agent.twin.cusum import Cusum
 from agent.twin.deviation import Deviation
 from agent.twin.domain import Domain
 from agent.twin.kind import Channel
+from agent.twin.loop import Control
 from agent.twin.plant import Plant, kind
+from agent.twin.signature import Signatures
 from agent.twin.whitening import Whitening
 
 FORMAT = "edgetwin twin"
@@ -60,6 +62,8 @@ class Twin:
     score: Mapping[str, Any]
     training: Mapping[str, Any]
     charts: Charts | None = None
+    isolation: Signatures | None = None
+    control: Control | None = None
     baseline: Baseline | None = None
 
     @property
@@ -100,7 +104,9 @@ class _File:
     model: Any
     noise: _Noise
     domain: Domain
-    charts: Charts | None
+    charts: Charts | None = None
+    isolation: Signatures | None = None
+    control: Control | None = None
     baseline: Baseline | None = None
 
 
@@ -130,7 +136,9 @@ def load(content: bytes) -> Twin:
         score=file.score,
         training=file.training,
         charts=file.charts,
+        isolation=file.isolation,
         baseline=file.baseline,
+        control=file.control,
     )
     wrong = _problems(twin)
     if wrong:
@@ -158,7 +166,9 @@ def dump(twin: Twin) -> bytes:
         noise=_Noise(plant.R, plant.quantum, twin.reference, twin.spread),
         domain=twin.domain,
         charts=twin.charts,
+        isolation=twin.isolation,
         baseline=twin.baseline,
+        control=twin.control,
     )
     return jsontree.text(jsontree.tree(file)).encode()
 
@@ -198,5 +208,9 @@ def _problems(twin: Twin) -> list[str]:
     wrong = [text for good, text in checks if not good]
     wrong += twin.domain.problems(len(plant.inputs) + p)
     wrong += twin.charts.problems(p) if twin.charts else []
+    wrong += twin.isolation.problems(p) if twin.isolation else []
     wrong += twin.baseline.problems() if twin.baseline else []
+    if twin.control:
+        tags = [[c.tag for c in part] for part in (plant.inputs, plant.outputs, plant.virtual)]
+        wrong += [f"control with {text}" for text in twin.control.problems(*tags)]
     return wrong or plant.kind.check(plant.params, plant.inputs, (*plant.outputs, *plant.virtual))
