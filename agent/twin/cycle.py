@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.core.nouns import F8, Frame, Point, Values
-from agent.twin import accuracy, filtering, judging, published, reading, whitening
+from agent.twin import accuracy, filtering, judging, living, published, reading, whitening
 from agent.twin.filtering import Belief, Filter, Innovation, Sample
 from agent.twin.filtering.roots import root
 from agent.twin.published import PER_OUTPUT, PER_VIRTUAL, Said
@@ -47,6 +47,7 @@ class State:
     judging: judging.State
     accuracy: accuracy.State
     health: Belief
+    life: living.State | None
     last: Values
 
 
@@ -72,6 +73,7 @@ def init(twin: Twin) -> State:
         judging=judging.begin(twin),
         accuracy=accuracy.begin(plant),
         health=_health(twin, empty.belief),
+        life=living.begin(twin),
         last=published.absent(twin),
     )
 
@@ -79,7 +81,8 @@ def init(twin: Twin) -> State:
 def resume(twin: Twin, state: State) -> State:
     """Before the first frame after a stop, or after inputs were missing too long: what was learned stays."""
     kept = judging.resume(twin, state.judging)
-    return replace(init(twin), judging=kept, accuracy=accuracy.broken(state.accuracy), health=state.health)
+    past = accuracy.broken(state.accuracy)
+    return replace(init(twin), judging=kept, accuracy=past, health=state.health, life=state.life)
 
 
 def step(twin: Twin, state: State, frame: Frame, so_far: Mapping[str, tuple[float, int]]) -> tuple[State, Values]:
@@ -145,7 +148,7 @@ def _after(twin: Twin, state: State, sample: Sample, periods: int) -> State:
     after = replace(state, settling=left, reference=reference, tracking=tracking)
     z = judged.nu / judged.sd
     after = replace(after, judging=judging.fold(twin, state.judging, z, remoteness, periods, settling=left > 0))
-    after = _scored(twin, after, sample, judged)
+    after = _learned(twin, after, sample, judged, periods)
     return replace(after, last=published.values(twin, _said(twin, after, sample, tracked, judged, remoteness)))
 
 
@@ -156,14 +159,15 @@ def _settling(twin: Twin, remoteness: float, left: int, periods: int) -> int:
     return max(left - periods, 0)
 
 
-def _scored(twin: Twin, state: State, sample: Sample, judged: Innovation) -> State:
-    """Accuracy and health after this period, unless it still settles."""
+def _learned(twin: Twin, state: State, sample: Sample, judged: Innovation, periods: int) -> State:
+    """Accuracy, health and life after this period, unless it still settles."""
     if state.settling:
         return replace(state, accuracy=accuracy.broken(state.accuracy))
     plant = twin.plant
     inside = np.where(np.isfinite(judged.nu), np.abs(judged.nu) <= accuracy.BAND * _spread(twin, judged), np.nan)
     folded = accuracy.fold(plant, state.accuracy, state.tracking.belief.x, sample.u, sample.y, inside)
-    return replace(state, accuracy=folded, health=_health(twin, state.tracking.belief))
+    lived = living.fold(twin, state.life, state.tracking.belief, sample.u, periods * plant.period_s)
+    return replace(state, accuracy=folded, health=_health(twin, state.tracking.belief), life=lived)
 
 
 def _said(twin: Twin, state: State, sample: Sample, tracked: Innovation, judged: Innovation, remoteness: float) -> Said:
@@ -185,6 +189,7 @@ def _said(twin: Twin, state: State, sample: Sample, tracked: Innovation, judged:
         health_spread=_health_spread(twin, health),
         remoteness=remoteness,
         finding=judging.finding(twin, state.judging),
+        life=state.life,
         uncertain=sample.weight > 1.0,
         settling=state.settling > 0,
         outside=remoteness > whitening.REMOTE,
