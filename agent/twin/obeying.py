@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from agent.core.nouns import Command
 from agent.twin import judging, living
 from agent.twin.cycle import State
 from agent.twin.filtering import Belief
+from agent.twin.filtering.roots import root
 from agent.twin.twin import Twin
 
 # How much wider than that of a new part the health of a replaced one is taken: nobody knows yet how good it is.
@@ -38,11 +37,10 @@ def replaced(twin: Twin, state: State, component: str) -> State:
     x, P = state.health.x.copy(), state.health.P
     for k, h in enumerate(twin.plant.health):
         if h.component == component:
-            new, variance = twin.plant.prior[0][h.state], twin.plant.prior[1][h.state, h.state]
-            x[k] = h.inner(h.nominal) if np.isfinite(h.nominal) else new
+            x[k] = h.inner(h.nominal)
             P[k, :] = P[:, k] = 0.0
-            P[k, k] = WIDE**2 * max(variance, _inner(h.spread, h.nominal, h.relative) ** 2)
-    kept = replace(state, health=Belief(x, np.linalg.cholesky(P)), life=living.renewed(twin, state.life, component))
+            P[k, k] = (WIDE * h.spread) ** 2
+    kept = replace(state, health=Belief(x, root(P)), life=living.renewed(twin, state.life, component))
     return replace(kept, started=0, judging=judging.begin(twin))
 
 
@@ -52,7 +50,3 @@ def recalibrated(twin: Twin, state: State, tag: str) -> State:
     if tag not in tags:
         raise ValueError(f"no measured output {tag!r}; there are {', '.join(tags)}")
     return replace(state, started=0, judging=judging.recalibrated(twin, state.judging, tags.index(tag)))
-
-
-def _inner(spread: float, nominal: float, relative: bool) -> float:
-    return spread / abs(nominal) if relative and nominal else spread
