@@ -15,6 +15,7 @@ import numpy as np
 
 from agent.core.nouns import F8
 from agent.twin import jsontree
+from agent.twin import life as living
 from agent.twin.domain import Domain
 from agent.twin.kind import Channel
 from agent.twin.plant import Plant, kind
@@ -29,7 +30,7 @@ class Twin:
 
     modes, settle_s: where it holds, and how long it says nothing after such a mode began; hold_periods: how long an
     absent input keeps its last value; reference: share of Q in the filter that gives `expected`; spread f8[p+v]:
-    standard deviation of residuals and virtual errors on held-out healthy rows, in units.
+    standard deviation of residuals and virtual errors on held-out healthy rows, in units; life: how it wears.
     """
 
     plant: Plant
@@ -41,6 +42,7 @@ class Twin:
     domain: Domain
     score: Mapping[str, Any]
     training: Mapping[str, Any]
+    life: living.Lives | None = None
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -80,6 +82,7 @@ class _File:
     model: Any
     noise: _Noise
     domain: Domain
+    life: living.Lives | None = None
 
 
 def load(content: bytes) -> Twin:
@@ -107,6 +110,7 @@ def load(content: bytes) -> Twin:
         domain=file.domain,
         score=file.score,
         training=file.training,
+        life=file.life,
     )
     wrong = _problems(twin)
     if wrong:
@@ -133,6 +137,7 @@ def dump(twin: Twin) -> bytes:
         model=plant.params,
         noise=_Noise(plant.R, plant.quantum, twin.reference, twin.spread),
         domain=twin.domain,
+        life=twin.life,
     )
     return jsontree.text(jsontree.tree(file)).encode()
 
@@ -166,4 +171,5 @@ def _problems(twin: Twin) -> list[str]:
     )
     wrong = [text for good, text in checks if not good]
     wrong += twin.domain.problems(len(plant.inputs) + p)
-    return wrong or plant.kind.check(plant.params, plant.inputs, (*plant.outputs, *plant.virtual))
+    wrong = wrong or plant.kind.check(plant.params, plant.inputs, (*plant.outputs, *plant.virtual))
+    return wrong or (living.problems(plant, twin.life) if twin.life else [])
