@@ -9,7 +9,8 @@ import numpy as np
 from agent.core.nouns import F8
 from agent.fit.plant import Piece, Plant, features
 from agent.fit.subspace import Varx
-from agent.twin.deviation import fold
+from agent.twin import deviation as charts
+from agent.twin import whitening
 from agent.twin.statespace import Deviation
 
 PROCESS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
@@ -100,7 +101,9 @@ def _worst(residual: F8, trust: F8, d: Deviation) -> F8:
     past, ewma = np.zeros_like(d.whiten), np.zeros(len(d.spread))
     worst = np.zeros(len(d.spread))
     for k in range(1, len(residual)):
-        past, ewma = fold(past, ewma, residual[k], float(np.nan_to_num(trust[k])), d)
+        share = float(np.nan_to_num(trust[k]))
+        past, w = whitening.fold(d.whitening, past, residual[k], share)
+        ewma = charts.fold(d.chart, ewma, w, share)
         if np.isnan(trust[k]):
             ewma = np.zeros_like(ewma)
         worst = np.maximum(worst, np.abs(ewma))

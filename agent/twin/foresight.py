@@ -10,11 +10,9 @@ import numpy.typing as npt
 from agent.core import wire
 from agent.core.nouns import F8, Question
 from agent.twin import life, twin
+from agent.twin.cycle import State
 from agent.twin.life import Course
-from agent.twin.passage import Belief
 from agent.twin.twin import Twin
-
-DO = "life"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,19 +26,27 @@ class _Asked:
     seed: int
 
 
-def question(whole: Twin, belief: Belief, course: Course, seed: int) -> Question | None:
-    """The life of this machine from now on; None of a twin whose file has no section `life`."""
-    if whole.life is None:
+def question(whole: Twin, state: State, seed: int) -> Question | None:
+    """The life from now on; None of a twin whose file has no section `lives`, and before its first frame."""
+    if state.life is None or not state.started:
         return None
+    belief = state.tracking.belief
     file = np.frombuffer(twin.dump(whole), np.uint8)
-    body = wire.encode(_Asked(file, belief.x, belief.root, course, seed))
-    return Question(DO, f"{__name__}.{answer.__name__}", body)
+    body = wire.encode(_Asked(file, belief.x, belief.root, state.life.course, seed))
+    return Question("life", f"{__name__}.{answer.__name__}", body)
+
+
+def urgent(whole: Twin, state: State) -> bool:
+    """Whether health has moved so far since the last prediction that the next one cannot wait for its turn."""
+    if state.life is None or whole.lives is None or not state.started:
+        return False
+    return life.moved(whole.plant, whole.lives, state.tracking.belief, state.life.last)
 
 
 def answer(body: bytes) -> bytes:
     """The message of a Life: what `life.decode` reads in base64."""
     asked = wire.decode(_Asked, body)
     whole = twin.load(asked.file.tobytes())
-    if whole.life is None:
-        raise ValueError("a twin without a section `life`")
-    return wire.encode(life.predict(whole.plant, asked, whole.life, asked.course, asked.seed))
+    if whole.lives is None:
+        raise ValueError("a twin without a section `lives`")
+    return wire.encode(life.predict(whole.plant, asked, whole.lives, asked.course, asked.seed))

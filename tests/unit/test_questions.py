@@ -16,7 +16,7 @@ from agent.engine.state import ModelState
 from agent.runtime import questions
 from agent.runtime.inbox import Inbox
 from agent.runtime.working import Done
-from agent.twin import foresight, life, twin
+from agent.twin import foresight, life, living, twin
 from agent.twin.domain import Domain
 from agent.twin.twin import Twin
 
@@ -111,14 +111,19 @@ def test_the_question_of_a_twin_is_answered_as_life_itself_would(monkeypatch):
     machine, lives, course, now = worn(1 / 800.0, 320)
     monkeypatch.setattr(twin, "kind", lambda name: Draining())
     domain = Domain(np.zeros(2), np.eye(2), 3.0)
-    whole = Twin(machine, ("running",), 10.0, 5, 0.01, np.ones(1), domain, {}, {}, lives)
-    asked = foresight.question(whole, now, course, 7)
+    whole = Twin(machine, ("running",), 10.0, 5, 0.01, np.ones(1), domain, {}, {}, lives=lives)
+    state = SimpleNamespace(
+        started=1, life=living.State(course, None, 0.0), tracking=SimpleNamespace(belief=now)
+    )
+    asked = foresight.question(whole, state, 7)
     assert asked.function == "agent.twin.foresight.answer"
     given = wire.decode(life.Life, foresight.answer(asked.body))
     told = life.predict(machine, now, lives, course, 7)
     assert life.encode(given) == life.encode(told)
     assert not given.whole.reason
-    assert (
-        foresight.question(Twin(*(getattr(whole, f) for f in tuple(Twin.__dataclass_fields__)[:-1])), now, course, 7)
-        is None
-    )
+    assert foresight.urgent(whole, state)
+    state.life = living.told(state.life, life.encode(told))
+    assert not foresight.urgent(whole, state)
+    state.started = 0
+    assert foresight.question(whole, state, 7) is None
+    assert not foresight.urgent(whole, state)

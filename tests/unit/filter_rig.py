@@ -1,0 +1,128 @@
+"""Kinds made for tests: a linear one in continuous time, a battery, a tank with a floor and a rim; all with seeds."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+from scipy.linalg import expm
+
+from agent.twin.kind import Affine, Channel, Health
+from agent.twin.plant import Plant
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Linear:
+    """x' = F x + G u + w, y = C x + D u; spectral density W; prior covariance P0."""
+
+    F: np.ndarray
+    G: np.ndarray
+    C: np.ndarray
+    D: np.ndarray
+    W: np.ndarray
+    P0: np.ndarray
+
+
+def _affine(p, dt_s):
+    n, m = p.G.shape
+    whole = expm(np.block([[p.F, p.G], [np.zeros((m, n + m))]]) * dt_s)
+    return Affine(whole[:n, :n], whole[:n, n:], np.zeros(n), p.C, p.D, np.zeros(len(p.C)))
+
+
+def _linear_noise(p, dt_s):
+    """Van Loan 1978."""
+    n = len(p.F)
+    whole = expm(np.block([[-p.F, p.W], [np.zeros((n, n)), p.F.T]]) * dt_s)
+    Q = whole[n:, n:].T @ whole[:n, n:]
+    return 0.5 * (Q + Q.T)
+
+
+def _linear_advance(p, x, u, dt_s):
+    m = _affine(p, dt_s)
+    return x @ m.A.T + u @ m.B.T
+
+
+linear_kind = SimpleNamespace(
+    __name__="tests.linear",
+    Params=Linear,
+    check=lambda p, i, o: [],
+    prior=lambda p: (np.zeros(len(p.F)), p.P0),
+    advance=_linear_advance,
+    outputs=lambda p, x, u: x @ p.C.T + u @ p.D.T,
+    process_noise=_linear_noise,
+    health=lambda p: (),
+    affine=_affine,
+)
+
+
+def channels(name, count, scale=1.0, mean=0.0):
+    return tuple(Channel(f"{name}/{k}", "", mean, scale, mean - 3 * scale, mean + 3 * scale) for k in range(count))
+
+
+def plant(kind, params, m, p, v, R, period_s=1.0, quantum=None):
+    quantum = np.zeros(p) if quantum is None else quantum
+    return Plant(kind, params, channels("u", m), channels("y", p), channels("v", v), period_s, R, quantum)
+
+
+def random_linear(seed, *, n=None, m=None, p=None, v=1, kind=linear_kind):
+    """A stable system of n states, m inputs, p measured outputs; time constants of 1 to 100 periods."""
+    rng = np.random.default_rng(seed)
+    n, m, p = n or rng.integers(1, 7), m or rng.integers(1, 4), p or rng.integers(1, 5)
+    V = np.linalg.qr(rng.normal(size=(n, n)))[0]
+    S = rng.normal(size=(n, n)) * 0.1
+    F = V @ np.diag(-(10.0 ** rng.uniform(-2, 0, n))) @ V.T + (S - S.T)
+    W = rng.normal(size=(n, n)) * 10.0 ** rng.uniform(-2, 0)
+    params = Linear(
+        F,
+        rng.normal(size=(n, m)),
+        rng.normal(size=(p + v, n)),
+        rng.normal(size=(p + v, m)) * rng.integers(0, 2),
+        W @ W.T + 1e-6 * np.eye(n),
+        10.0 ** rng.uniform(0, 2) * np.eye(n),
+    )
+    return plant(kind, params, m, p, v, 10.0 ** rng.uniform(-3, 1, p))
+
+
+# The same systems through the cubature filter: no matrices.
+as_points = SimpleNamespace(**{**vars(linear_kind), "affine": lambda p, dt_s: None, "__name__": "tests.points"})
+
+
+@dataclass(frozen=True, slots=True)
+class Tank:
+    """h' = (u - k sqrt(h)) / area, 0 <= h <= rim; k = 0.5 exp(wear)."""
+
+    area: float = 10.0
+    rim: float = 4.0
+
+
+def _tank_advance(p, x, u, dt_s):
+    h, wear = x[..., 0], x[..., 1]
+    for _ in range(4):
+        flow = u[..., 0] - 0.5 * np.exp(np.clip(wear, -3, 3)) * np.sqrt(np.maximum(h, 0.0))
+        h = np.clip(h + dt_s / 4 / p.area * flow, 0.0, p.rim)
+    return np.stack(np.broadcast_arrays(h, wear), axis=-1)
+
+
+def _tank_outputs(p, x, u):
+    h, wear = x[..., 0], x[..., 1]
+    out = 0.5 * np.exp(np.clip(wear, -3, 3)) * np.sqrt(np.maximum(h, 0.0))
+    return np.stack([np.clip(h, 0.0, p.rim), out], axis=-1)
+
+
+TANK_HEALTH = Health("tank.wear", "outlet", "", 1, 0.5, np.nan, 0.05, 5.0, 0.1, 1e-3, True)
+
+tank_kind = SimpleNamespace(
+    __name__="tests.tank",
+    Params=Tank,
+    check=lambda p, i, o: [],
+    prior=lambda p: (np.array([1.0, 0.0]), np.diag([1.0, 0.01])),
+    advance=_tank_advance,
+    outputs=_tank_outputs,
+    process_noise=lambda p, dt_s: np.diag([1e-5, 1e-6]) * dt_s,
+    health=lambda p: (TANK_HEALTH,),
+    affine=lambda p, dt_s: None,
+)
+
+
+def tank():
+    """One level measured, the flow out virtual."""
+    return plant(tank_kind, Tank(), 1, 1, 1, np.array([1e-4]))
