@@ -2,5 +2,6 @@
 
 from agent.twin.cycle import State, init, load, points, resume, step
 from agent.twin.obeying import obey
+from agent.twin.twin import fingerprint
 
-__all__ = ["State", "init", "load", "obey", "points", "resume", "step"]
+__all__ = ["State", "fingerprint", "init", "load", "obey", "points", "resume", "step"]
