@@ -39,10 +39,10 @@ def track(twin: Twin, u: F8, y: F8) -> Track:
     rows: list[tuple[F8, ...]] = []
     for k, row in enumerate(np.hstack([u, y])):
         state, values = cycle.step(twin, state, frame(names, row, k, plant.period_s), {})
-        share = np.nan if state.settling or not k else state.share
+        share = np.nan if state.settling or not k else state.judging.share
         rows.append(
             (
-                state.z,
+                state.judging.z,
                 values.value[at],
                 values.value[at + 1],
                 values.value[virtual],

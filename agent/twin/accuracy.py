@@ -70,21 +70,21 @@ def fold(plant: Plant, state: State, x: F8, u: F8, y: F8, inside: F8) -> State:
 def skill(state: State) -> F8:
     """f8[p], NaN before enough runs or where nothing moved."""
     known = (state.runs >= ENOUGH_RUNS) & (state.change > 0)
-    return np.sqrt(np.divide(state.error, state.change, out=np.full(len(state.runs), np.nan), where=known))
+    share = np.divide(state.error, state.change, out=np.full(len(state.runs), np.nan), where=known)
+    return np.asarray(np.sqrt(share), np.float64)
 
 
 def coverage(state: State) -> F8:
     """f8[p], NaN before enough periods."""
     known = state.seen >= ENOUGH_PERIODS
-    return np.divide(state.inside, state.seen, out=np.full(len(state.seen), np.nan), where=known)
+    share = np.divide(state.inside, state.seen, out=np.full(len(state.seen), np.nan), where=known)
+    return np.asarray(share, np.float64)
 
 
 def _covered(state: State, inside: F8) -> State:
     present = np.isfinite(inside)
     keep = np.where(present, 1.0 - 1.0 / PERIODS, 1.0)
-    return replace(
-        state, inside=keep * state.inside + np.where(present, inside, 0.0), seen=keep * state.seen + present
-    )
+    return replace(state, inside=keep * state.inside + np.where(present, inside, 0.0), seen=keep * state.seen + present)
 
 
 def _scored(plant: Plant, state: State, x: F8, u: F8, y: F8) -> State:

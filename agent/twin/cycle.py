@@ -17,24 +17,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from agent.core import quality
 from agent.core.nouns import F8, Frame, Point, Values
-from agent.twin import accuracy, deviation, filtering, published, reading
+from agent.twin import accuracy, filtering, judging, living, published, reading, whitening
 from agent.twin.filtering import Belief, Filter, Innovation, Sample
+from agent.twin.filtering.roots import root
 from agent.twin.published import PER_OUTPUT, PER_VIRTUAL, Said
 from agent.twin.twin import Twin, load
 
 __all__ = ["PER_OUTPUT", "PER_VIRTUAL", "State", "init", "load", "points", "resume", "step"]
 
 CATCH_UP_PERIODS = 60
+LONGEST_SETTLING = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """started: 0 before the first usable frame. settling: periods until the reference stands by itself. missing: periods
-    since the inputs were complete. carry_ns: time not yet made into periods. held f8[m]: inputs as last seen.
-
-    z f8[p]: normalised residuals of the last period (NaN: none). share, past f8[p,a], ewma f8[p]: see
-    `agent.twin.deviation`. health: belief in the health parameters, kept over stops. last: what the last cycle gave.
+    """started: periods since the first usable frame, it included; 0 before it. settling: periods until the reference
+    stands by itself. missing: periods since the inputs were complete. carry_ns: time not yet made into periods. held
+    f8[m]: inputs as last seen. health: belief in the health parameters, kept over stops. last: what was last given.
     """
 
     started: int
@@ -44,12 +45,10 @@ class State:
     held: F8
     reference: Filter
     tracking: Filter
-    z: F8
-    share: float
-    past: F8
-    ewma: F8
+    judging: judging.State
     accuracy: accuracy.State
     health: Belief
+    life: living.State | None
     last: Values
 
 
@@ -72,21 +71,19 @@ def init(twin: Twin) -> State:
         held=np.full(m, np.nan),
         reference=empty,
         tracking=empty,
-        z=np.full(p, np.nan),
-        share=1.0,
-        past=np.zeros_like(twin.deviation.whiten),
-        ewma=np.zeros(p),
+        judging=judging.begin(twin),
         accuracy=accuracy.begin(plant),
         health=_health(twin, empty.belief),
+        life=living.begin(twin),
         last=published.absent(twin),
     )
 
 
 def resume(twin: Twin, state: State) -> State:
     """Before the first frame after a stop, or after inputs were missing too long: what was learned stays."""
-    return replace(
-        init(twin), accuracy=accuracy.broken(state.accuracy), health=state.health, last=published.absent(twin)
-    )
+    kept = judging.resume(twin, state.judging)
+    past = accuracy.broken(state.accuracy)
+    return replace(init(twin), judging=kept, accuracy=past, health=state.health, life=state.life)
 
 
 def step(twin: Twin, state: State, frame: Frame, so_far: Mapping[str, tuple[float, int]]) -> tuple[State, Values]:
@@ -121,18 +118,17 @@ def _started(twin: Twin, state: State, frame: Frame) -> State:
         return state
     settling = math.ceil(twin.settle_s / twin.plant.period_s)
     tracking = filtering.begin(twin.plant, sample, prior=_prior(twin, state.health))
-    return replace(state, started=1, settling=settling, held=sample.u, reference=tracking, tracking=tracking)
+    last = published.absent(twin, quality.BAD_WAITING_FOR_INITIAL_DATA)
+    return replace(state, started=1, settling=settling, held=sample.u, reference=tracking, tracking=tracking, last=last)
 
 
 def _revised(twin: Twin, state: State, frame: Frame) -> State:
     """Both filters with what came late put in at its own time."""
     for late in reading.late(twin.plant, frame):
-        tracking = filtering.revise(twin.plant, state.tracking, late, frozen=state.settling > 0)
+        tracking = filtering.revise(twin.plant, state.tracking, late)
         reference = tracking
         if not state.settling:
-            reference = filtering.revise(
-                twin.plant, state.reference, _trusting(twin, late), reference=twin.reference, frozen=True
-            )
+            reference = filtering.revise(twin.plant, state.reference, _trusting(twin, late))
         state = replace(state, tracking=tracking, reference=reference)
     return state
 
@@ -144,50 +140,42 @@ def _after(twin: Twin, state: State, sample: Sample, periods: int) -> State:
     reference, judged = tracking, tracked
     if not settling:
         reference, judged = filtering.step(
-            plant, state.reference, _trusting(twin, sample), reference=twin.reference, frozen=True
+            plant, state.reference, _trusting(twin, sample), reference=twin.reference, frozen=True, bounded=True
         )
     expected = judged.expected[: len(plant.outputs)]
     remoteness = float(twin.domain.remoteness(sample.u, expected))
-    left = _settling(twin, remoteness, state.settling, periods)
+    started = state.started + periods
+    left = _settling(twin, remoteness, state.settling, periods, started)
     if settling and not left:
         reference = _healthy(twin, tracking)
-    after = replace(state, settling=left, reference=reference, tracking=tracking)
-    after = _judged(twin, after, judged, remoteness, periods)
-    after = _scored(twin, after, sample, judged)
-    return replace(after, last=published.values(_said(twin, after, sample, tracked, judged, remoteness)))
+    after = replace(state, started=started, settling=left, reference=reference, tracking=tracking)
+    z = judged.nu / judged.sd
+    after = replace(after, judging=judging.fold(twin, state.judging, z, remoteness, periods, settling=left > 0))
+    after = _learned(twin, after, sample, judged, periods)
+    return replace(after, last=published.values(twin, _said(twin, after, sample, tracked, judged, remoteness)))
 
 
-def _settling(twin: Twin, remoteness: float, left: int, periods: int) -> int:
-    """Periods left to settle. A start from outside the domain takes longer: a third of the time begins inside it."""
-    if left and remoteness > 1.0:
-        return max(left - periods, math.ceil(twin.settle_s / twin.plant.period_s / 3.0))
+def _settling(twin: Twin, remoteness: float, left: int, periods: int, started: int) -> int:
+    """Periods left to settle. A start from outside the domain takes longer: a third of the time begins inside it, but
+    a machine that has changed for good is not waited for."""
+    whole = math.ceil(twin.settle_s / twin.plant.period_s)
+    if left and remoteness > 1.0 and started < LONGEST_SETTLING * whole:
+        return max(left - periods, math.ceil(whole / 3.0))
     return max(left - periods, 0)
 
 
-def _judged(twin: Twin, state: State, judged: Innovation, remoteness: float, periods: int) -> State:
-    """The departure from the model, folded."""
-    share = deviation.trust(state.share, remoteness, periods)
-    past = deviation.coast(state.past, twin.deviation.whiten, periods - 1)
-    z = judged.nu / judged.sd
-    past, ewma = deviation.fold(past, state.ewma, z, share, twin.deviation)
-    if state.settling:
-        share, ewma = 1.0, np.zeros_like(ewma)
-    return replace(state, z=z, share=share, past=past, ewma=ewma)
-
-
-def _scored(twin: Twin, state: State, sample: Sample, judged: Innovation) -> State:
-    """Accuracy and health after this period, unless it still settles."""
+def _learned(twin: Twin, state: State, sample: Sample, judged: Innovation, periods: int) -> State:
+    """Accuracy, health and life after this period, unless it still settles."""
     if state.settling:
         return replace(state, accuracy=accuracy.broken(state.accuracy))
     plant = twin.plant
     inside = np.where(np.isfinite(judged.nu), np.abs(judged.nu) <= accuracy.BAND * _spread(twin, judged), np.nan)
     folded = accuracy.fold(plant, state.accuracy, state.tracking.belief.x, sample.u, sample.y, inside)
-    return replace(state, accuracy=folded, health=_health(twin, state.tracking.belief))
+    lived = living.fold(twin, state.life, state.tracking.belief, sample.u, periods * plant.period_s)
+    return replace(state, accuracy=folded, health=_health(twin, state.tracking.belief), life=lived)
 
 
-def _said(
-    twin: Twin, state: State, sample: Sample, tracked: Innovation, judged: Innovation, remoteness: float
-) -> Said:
+def _said(twin: Twin, state: State, sample: Sample, tracked: Innovation, judged: Innovation, remoteness: float) -> Said:
     plant, p = twin.plant, len(twin.plant.outputs)
     compared = np.isfinite(judged.nu) & (state.settling == 0)
     belief = state.tracking.belief
@@ -196,7 +184,8 @@ def _said(
         expected=judged.expected[:p],
         residual=judged.nu,
         spread=_spread(twin, judged),
-        deviation=np.where(compared, state.ewma / twin.deviation.limit, np.nan),
+        deviation=np.where(compared, judging.deviations(twin, state.judging), np.nan),
+        cusum=np.where(compared, judging.cusums(twin, state.judging), np.nan),
         skill=accuracy.skill(state.accuracy),
         coverage=accuracy.coverage(state.accuracy),
         virtual=plant.observe(belief.x, sample.u)[p:],
@@ -204,9 +193,11 @@ def _said(
         health=np.array([h.value(belief.x) for h in plant.health]),
         health_spread=_health_spread(twin, health),
         remoteness=remoteness,
+        finding=judging.finding(twin, state.judging),
+        life=state.life,
         uncertain=sample.weight > 1.0,
         settling=state.settling > 0,
-        outside=remoteness > deviation.REMOTE,
+        outside=remoteness > whitening.REMOTE,
     )
 
 
@@ -230,13 +221,15 @@ def _health(twin: Twin, belief: Belief) -> Belief:
     """The part of a belief that is the health parameters: x f8[h], root f8[h,h]."""
     rows = _rows(twin)
     P = belief.root[rows] @ belief.root[rows].T
-    return Belief(belief.x[rows], np.linalg.cholesky(P) if rows else np.zeros((0, 0)))
+    return Belief(belief.x[rows], root(P))
 
 
 def _health_spread(twin: Twin, health: Belief) -> F8:
     """Standard deviation of each health parameter in its unit, to first order: f8[h]."""
     inner = np.sqrt(np.sum(health.root**2, axis=1))
-    return np.array([s * (abs(h.nominal) if h.relative else 1.0) for h, s in zip(twin.plant.health, inner, strict=True)])
+    return np.array(
+        [s * (abs(h.nominal) if h.relative else 1.0) for h, s in zip(twin.plant.health, inner, strict=True)]
+    )
 
 
 def _prior(twin: Twin, health: Belief) -> Belief:
@@ -246,13 +239,13 @@ def _prior(twin: Twin, health: Belief) -> Belief:
     x[rows] = health.x
     P[rows, :] = P[:, rows] = 0.0
     P[np.ix_(rows, rows)] = health.root @ health.root.T
-    return Belief(x, np.linalg.cholesky(P))
+    return Belief(x, root(P))
 
 
 def _healthy(twin: Twin, tracking: Filter) -> Filter:
     """The reference as it sets out: where the machine is, with the health that it had at the fit, known for certain."""
     rows, belief = _rows(twin), tracking.belief
-    x, root = belief.x.copy(), belief.root.copy()
+    x, known = belief.x.copy(), belief.root.copy()
     x[rows] = twin.plant.prior[0][rows]
-    root[rows] = 0.0
-    return replace(tracking, belief=Belief(x, root))
+    known[rows] = 0.0
+    return replace(tracking, now=replace(tracking.now, belief=Belief(x, known)), past=())
