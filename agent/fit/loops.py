@@ -103,14 +103,15 @@ def _moves(segment: Segment, period_s: float, low: float, high: float) -> tuple[
 
 def _fitted(G: F8, moved: F8) -> F8:
     """Least squares with errors bounded by iterated weights: f8[3]."""
-    weight, theta = np.ones(len(moved)), np.zeros(G.shape[1])
+    weight: F8 = np.ones(len(moved))
+    theta: F8 = np.zeros(G.shape[1])
     for _ in range(ROUNDS):
         root = np.sqrt(weight)
-        theta = np.linalg.lstsq(G * root[:, None], moved * root, rcond=1e-10)[0]
+        theta = np.asarray(np.linalg.lstsq(G * root[:, None], moved * root, rcond=1e-10)[0], np.float64)
         error = np.abs(moved - G @ theta)
         sd = max(1.4826 * float(np.median(error)), 1e-12)
         weight = np.minimum(1.0, HUBER * sd / np.maximum(error, 1e-300))
-    return np.asarray(theta, np.float64)
+    return theta
 
 
 def _explained(G: F8, moved: F8) -> float:
