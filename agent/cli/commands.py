@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import machines
+from agent.cli import machines, maintenance
 from agent.cli.arguments import File, Json, MaybeFile, Settings, Socket, StateDir, Where
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ users_app = typer.Typer(help="Users of the OPC UA server.", no_args_is_help=True
 app.add_typer(config_app, name="config")
 app.add_typer(fit_app, name="fit")
 app.add_typer(users_app, name="users")
+app.add_typer(maintenance.app, name="maintenance")
 app.add_typer(machines.app)
 app.add_typer(machines.certs_app, name="certs")
 

@@ -9,6 +9,7 @@ Alarms of the machine itself (ISA-18.2) go on, in the mode that the machine itse
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from agent.core.nouns import Command, Event, Frame, Mode
@@ -59,6 +60,21 @@ def _undone(state: State) -> tuple[State, str]:
 def _restored(state: ModelState) -> ModelState:
     """The model as it was; it is outside its modes then, so that it goes on with what is lasting in it."""
     return state if state.undo is None else replace(state, state=state.undo, entered_ns=-1, undo=None)
+
+
+def periods(events: Iterable[tuple[int, str]]) -> list[tuple[int, int]]:
+    """From (time, change) in order: (begin, end) of each maintenance, end 0 where it goes on; one whose beginning was
+    taken back is none."""
+    found, last = list[tuple[int, int]](), ""
+    for t_ns, change in events:
+        if change == CHANGE["begin"]:
+            found.append((t_ns, 0))
+        elif change == CHANGE["end"] and found:
+            found[-1] = (found[-1][0], t_ns)
+        elif change == CHANGE["undo"] and found:
+            found[-1:] = [(found[-1][0], 0)] if last == CHANGE["end"] else []
+        last = change if change in CHANGE.values() else last
+    return found
 
 
 def mode(state: State) -> Mode:

@@ -32,7 +32,7 @@ WILD = 4.0
 # Size of the faults put in, in scales of the recording or of what is to be expected of a health parameter.
 PUT_IN = 0.1
 WORN = 0.2
-# A fault is expected to move the residual it hits most by so much; one of that size that moves none by SEEN is left out.
+# A fault is expected to move the residual it hits most by so much; what moves none by SEEN is left out.
 EXPECTED = 10.0
 SEEN = 0.2
 

@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from agent.core import quality
 from agent.core.nouns import F8, Frame, Point, Values
-from agent.twin import accuracy, filtering, judging, published, reading, whitening
+from agent.twin import accuracy, filtering, judging, living, published, reading, whitening
 from agent.twin.filtering import Belief, Filter, Innovation, Sample
 from agent.twin.filtering.roots import root
 from agent.twin.published import PER_OUTPUT, PER_VIRTUAL, Said
@@ -27,14 +28,14 @@ from agent.twin.twin import Twin, load
 __all__ = ["PER_OUTPUT", "PER_VIRTUAL", "State", "init", "load", "points", "resume", "step"]
 
 CATCH_UP_PERIODS = 60
+LONGEST_SETTLING = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """started: 0 before the first usable frame. settling: periods until the reference stands by itself. missing:
-    periods since the inputs were complete. carry_ns: time not yet made into periods. held f8[m]: inputs as last seen.
-
-    health: belief in the health parameters, kept over stops. last: what the last cycle gave.
+    """started: periods since the first usable frame, it included; 0 before it. settling: periods until the reference
+    stands by itself. missing: periods since the inputs were complete. carry_ns: time not yet made into periods. held
+    f8[m]: inputs as last seen. health: belief in the health parameters, kept over stops. last: what was last given.
     """
 
     started: int
@@ -47,6 +48,7 @@ class State:
     judging: judging.State
     accuracy: accuracy.State
     health: Belief
+    life: living.State | None
     last: Values
 
 
@@ -72,6 +74,7 @@ def init(twin: Twin) -> State:
         judging=judging.begin(twin),
         accuracy=accuracy.begin(plant),
         health=_health(twin, empty.belief),
+        life=living.begin(twin),
         last=published.absent(twin),
     )
 
@@ -79,7 +82,8 @@ def init(twin: Twin) -> State:
 def resume(twin: Twin, state: State) -> State:
     """Before the first frame after a stop, or after inputs were missing too long: what was learned stays."""
     kept = judging.resume(twin, state.judging)
-    return replace(init(twin), judging=kept, accuracy=accuracy.broken(state.accuracy), health=state.health)
+    past = accuracy.broken(state.accuracy)
+    return replace(init(twin), judging=kept, accuracy=past, health=state.health, life=state.life)
 
 
 def step(twin: Twin, state: State, frame: Frame, so_far: Mapping[str, tuple[float, int]]) -> tuple[State, Values]:
@@ -114,7 +118,8 @@ def _started(twin: Twin, state: State, frame: Frame) -> State:
         return state
     settling = math.ceil(twin.settle_s / twin.plant.period_s)
     tracking = filtering.begin(twin.plant, sample, prior=_prior(twin, state.health))
-    return replace(state, started=1, settling=settling, held=sample.u, reference=tracking, tracking=tracking)
+    last = published.absent(twin, quality.BAD_WAITING_FOR_INITIAL_DATA)
+    return replace(state, started=1, settling=settling, held=sample.u, reference=tracking, tracking=tracking, last=last)
 
 
 def _revised(twin: Twin, state: State, frame: Frame) -> State:
@@ -139,31 +144,35 @@ def _after(twin: Twin, state: State, sample: Sample, periods: int) -> State:
         )
     expected = judged.expected[: len(plant.outputs)]
     remoteness = float(twin.domain.remoteness(sample.u, expected))
-    left = _settling(twin, remoteness, state.settling, periods)
+    started = state.started + periods
+    left = _settling(twin, remoteness, state.settling, periods, started)
     if settling and not left:
         reference = _healthy(twin, tracking)
-    after = replace(state, settling=left, reference=reference, tracking=tracking)
+    after = replace(state, started=started, settling=left, reference=reference, tracking=tracking)
     z = judged.nu / judged.sd
     after = replace(after, judging=judging.fold(twin, state.judging, z, remoteness, periods, settling=left > 0))
-    after = _scored(twin, after, sample, judged)
+    after = _learned(twin, after, sample, judged, periods)
     return replace(after, last=published.values(twin, _said(twin, after, sample, tracked, judged, remoteness)))
 
 
-def _settling(twin: Twin, remoteness: float, left: int, periods: int) -> int:
-    """Periods left to settle. A start from outside the domain takes longer: a third of the time begins inside it."""
-    if left and remoteness > 1.0:
-        return max(left - periods, math.ceil(twin.settle_s / twin.plant.period_s / 3.0))
+def _settling(twin: Twin, remoteness: float, left: int, periods: int, started: int) -> int:
+    """Periods left to settle. A start from outside the domain takes longer: a third of the time begins inside it, but
+    a machine that has changed for good is not waited for."""
+    whole = math.ceil(twin.settle_s / twin.plant.period_s)
+    if left and remoteness > 1.0 and started < LONGEST_SETTLING * whole:
+        return max(left - periods, math.ceil(whole / 3.0))
     return max(left - periods, 0)
 
 
-def _scored(twin: Twin, state: State, sample: Sample, judged: Innovation) -> State:
-    """Accuracy and health after this period, unless it still settles."""
+def _learned(twin: Twin, state: State, sample: Sample, judged: Innovation, periods: int) -> State:
+    """Accuracy, health and life after this period, unless it still settles."""
     if state.settling:
         return replace(state, accuracy=accuracy.broken(state.accuracy))
     plant = twin.plant
     inside = np.where(np.isfinite(judged.nu), np.abs(judged.nu) <= accuracy.BAND * _spread(twin, judged), np.nan)
     folded = accuracy.fold(plant, state.accuracy, state.tracking.belief.x, sample.u, sample.y, inside)
-    return replace(state, accuracy=folded, health=_health(twin, state.tracking.belief))
+    lived = living.fold(twin, state.life, state.tracking.belief, sample.u, periods * plant.period_s)
+    return replace(state, accuracy=folded, health=_health(twin, state.tracking.belief), life=lived)
 
 
 def _said(twin: Twin, state: State, sample: Sample, tracked: Innovation, judged: Innovation, remoteness: float) -> Said:
@@ -185,6 +194,7 @@ def _said(twin: Twin, state: State, sample: Sample, tracked: Innovation, judged:
         health_spread=_health_spread(twin, health),
         remoteness=remoteness,
         finding=judging.finding(twin, state.judging),
+        life=state.life,
         uncertain=sample.weight > 1.0,
         settling=state.settling > 0,
         outside=remoteness > whitening.REMOTE,

@@ -90,3 +90,12 @@ def finding(twin: Twin, state: State) -> Finding:
         return Finding("", (), "this twin has no signatures of faults")
     beyond = np.maximum(np.abs(deviations(twin, state)), np.abs(cusums(twin, state)))
     return isolation.finding(twin.isolation, state.window, departed=bool(np.any(beyond >= 1.0)))
+
+
+def recalibrated(twin: Twin, state: State, output: int) -> State:
+    """After a sensor was set right: what was held against it is forgotten, that of the others stays."""
+    if twin.charts is None:
+        return state
+    past, ewma, sums = state.past.copy(), state.ewma.copy(), state.sums.copy()
+    past[output] = ewma[output] = sums[:, output] = 0.0
+    return replace(state, past=past, ewma=ewma, sums=sums, window=begin(twin).window)

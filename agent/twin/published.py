@@ -4,6 +4,7 @@ for each measured output   expected residual spread deviation cusum skill covera
 for each virtual output    value spread
 for each health parameter  value spread
 of the twin as a whole     remoteness, finding (in words), and the probability of each known fault
+for each life              in words, p5 p50 p95 not_before p_fail
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from agent.core import quality
 from agent.core.nouns import F8, U4, Kind, Mask, Point, Role, Values
+from agent.twin import living
 from agent.twin.isolation import Finding
 from agent.twin.kind import Channel, Health
 from agent.twin.signature import Fault
@@ -41,6 +43,7 @@ class Said:
     health_spread: F8
     remoteness: float
     finding: Finding
+    life: living.State | None
     uncertain: Mask
     settling: bool
     outside: bool
@@ -55,6 +58,7 @@ def points(twin: Twin) -> tuple[Point, ...]:
         Point(f"{GROUP}/remoteness", Role.STATUS, description="1 = the edge of what the twin has seen"),
         Point(f"{GROUP}/finding", Role.FINDING, kind=Kind.TEXT, description="which fault the residuals speak for"),
         *(_fault_point(fault) for fault in _faults(twin)),
+        *living.points(twin, GROUP),
     )
 
 
@@ -84,6 +88,7 @@ def values(twin: Twin, said: Said) -> Values:
         np.array([said.remoteness, np.nan]),
         faults,
     ]
+    lives, lives_status, lives_text = living.values(twin, said.life)
     status = [
         _output_status(said).ravel(),
         np.full(2 * len(said.virtual), _model(said), np.uint32),
@@ -92,7 +97,9 @@ def values(twin: Twin, said: Said) -> Values:
     ]
     text = said.finding.text or said.finding.reason
     row = sum(len(part) for part in value[:3]) + 1
-    return Values(np.concatenate(value), np.concatenate(status), {row: text})
+    first = row + 1 + len(faults)
+    texts = {row: text, **{first + k * living.PER_PART: words for k, words in enumerate(lives_text)}}
+    return Values(np.concatenate([*value, lives]), np.concatenate([*status, lives_status]), texts)
 
 
 def _model(said: Said) -> int:

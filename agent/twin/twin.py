@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from agent.core.nouns import F8
-from agent.twin import jsontree
+from agent.twin import jsontree, life
 from agent.twin.baseline import Baseline
 from agent.twin.cusum import Cusum
 from agent.twin.deviation import Deviation
 from agent.twin.domain import Domain
 from agent.twin.kind import Channel
+from agent.twin.life import Lives
 from agent.twin.loop import Control
 from agent.twin.plant import Plant, kind
 from agent.twin.signature import Signatures
@@ -63,6 +64,7 @@ class Twin:
     training: Mapping[str, Any]
     charts: Charts | None = None
     isolation: Signatures | None = None
+    lives: Lives | None = None
     control: Control | None = None
     baseline: Baseline | None = None
 
@@ -106,6 +108,7 @@ class _File:
     domain: Domain
     charts: Charts | None = None
     isolation: Signatures | None = None
+    lives: Lives | None = None
     control: Control | None = None
     baseline: Baseline | None = None
 
@@ -137,6 +140,7 @@ def load(content: bytes) -> Twin:
         training=file.training,
         charts=file.charts,
         isolation=file.isolation,
+        lives=file.lives,
         baseline=file.baseline,
         control=file.control,
     )
@@ -167,6 +171,7 @@ def dump(twin: Twin) -> bytes:
         domain=twin.domain,
         charts=twin.charts,
         isolation=twin.isolation,
+        lives=twin.lives,
         baseline=twin.baseline,
         control=twin.control,
     )
@@ -209,6 +214,7 @@ def _problems(twin: Twin) -> list[str]:
     wrong += twin.domain.problems(len(plant.inputs) + p)
     wrong += twin.charts.problems(p) if twin.charts else []
     wrong += twin.isolation.problems(p) if twin.isolation else []
+    wrong += life.problems(plant, twin.lives) if twin.lives else []
     wrong += twin.baseline.problems() if twin.baseline else []
     if twin.control:
         tags = [[c.tag for c in part] for part in (plant.inputs, plant.outputs, plant.virtual)]
