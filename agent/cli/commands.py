@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import machines, maintenance
+from agent.cli import machines, maintenance, models
 from agent.cli.arguments import File, Json, MaybeFile, Settings, Socket, StateDir, Where
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(fit_app, name="fit")
 app.add_typer(users_app, name="users")
 app.add_typer(maintenance.app, name="maintenance")
+app.add_typer(models.app, name="model")
 app.add_typer(machines.app)
 app.add_typer(machines.certs_app, name="certs")
 
