@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agent.cli import machines, maintenance
-from agent.cli.arguments import File, Json, MaybeFile, Settings, Socket, StateDir, Where
+from agent.cli.arguments import Exclude, File, Json, MaybeFile, Settings, Socket, StateDir, Where
 
 app = typer.Typer(
     name="edgetwin",
@@ -21,9 +21,13 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look at a configuration.", no_args_is_help=True, rich_markup_mode=None)
 fit_app = typer.Typer(help="Make models from a recording.", no_args_is_help=True, rich_markup_mode=None)
+model_app = typer.Typer(
+    help="Look at a model file, and say what it is worth.", no_args_is_help=True, rich_markup_mode=None
+)
 users_app = typer.Typer(help="Users of the OPC UA server.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(config_app, name="config")
 app.add_typer(fit_app, name="fit")
+app.add_typer(model_app, name="model")
 app.add_typer(users_app, name="users")
 app.add_typer(maintenance.app, name="maintenance")
 app.add_typer(machines.app)
@@ -188,11 +192,29 @@ def fit_detector(
     budget_per_day: Annotated[float, typer.Option("--budget", help="False alarms allowed a day.")] = 1.0,
     window: Annotated[int, typer.Option(help="Rows that the model looks back on.")] = 30,
     period_s: Annotated[float | None, typer.Option("--period", help="Period of the model, in s.")] = None,
+    exclude: Exclude = None,
 ) -> None:
     """Learn what healthy looks like from a recording, as one ONNX file."""
     from agent.cli import fitting
 
-    fitting.detector(recording, out, tags, where or [], rows, settle_s, units, budget_per_day, window, period_s)
+    fitting.detector(
+        recording, out, tags, where or [], rows, settle_s, units, budget_per_day, window, period_s, exclude
+    )
+
+
+@model_app.command("approve")
+def model_approve(
+    twin: Annotated[Path, typer.Argument(help="The model file (.json).", show_default=False)],
+    by: Annotated[str, typer.Option(help="Your name; it is written into the file.")],
+    anyway: Annotated[str, typer.Option(help="Why, where coverage or alert budget are not met.")] = "",
+    seen: Annotated[Path | None, typer.Option(help="A configuration: count what its daemon saw since the fit.")] = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Trust a twin: its alerts are no longer provisional. Refused, with the numbers, where coverage or alert budget are
+    not met."""
+    from agent.cli import approving
+
+    approving.run(twin, by, anyway, seen, state_dir)
 
 
 @users_app.command("add")
