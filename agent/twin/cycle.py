@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from agent.core import quality
 from agent.core.nouns import F8, Frame, Point, Values
 from agent.twin import accuracy, filtering, judging, living, published, reading, whitening
 from agent.twin.filtering import Belief, Filter, Innovation, Sample
@@ -27,14 +28,14 @@ from agent.twin.twin import Twin, load
 __all__ = ["PER_OUTPUT", "PER_VIRTUAL", "State", "init", "load", "points", "resume", "step"]
 
 CATCH_UP_PERIODS = 60
+LONGEST_SETTLING = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """started: 0 before the first usable frame. settling: periods until the reference stands by itself. missing:
-    periods since the inputs were complete. carry_ns: time not yet made into periods. held f8[m]: inputs as last seen.
-
-    health: belief in the health parameters, kept over stops. last: what the last cycle gave.
+    """started: periods since the first usable frame, it included; 0 before it. settling: periods until the reference
+    stands by itself. missing: periods since the inputs were complete. carry_ns: time not yet made into periods. held
+    f8[m]: inputs as last seen. health: belief in the health parameters, kept over stops. last: what was last given.
     """
 
     started: int
@@ -117,7 +118,8 @@ def _started(twin: Twin, state: State, frame: Frame) -> State:
         return state
     settling = math.ceil(twin.settle_s / twin.plant.period_s)
     tracking = filtering.begin(twin.plant, sample, prior=_prior(twin, state.health))
-    return replace(state, started=1, settling=settling, held=sample.u, reference=tracking, tracking=tracking)
+    last = published.absent(twin, quality.BAD_WAITING_FOR_INITIAL_DATA)
+    return replace(state, started=1, settling=settling, held=sample.u, reference=tracking, tracking=tracking, last=last)
 
 
 def _revised(twin: Twin, state: State, frame: Frame) -> State:
@@ -142,20 +144,23 @@ def _after(twin: Twin, state: State, sample: Sample, periods: int) -> State:
         )
     expected = judged.expected[: len(plant.outputs)]
     remoteness = float(twin.domain.remoteness(sample.u, expected))
-    left = _settling(twin, remoteness, state.settling, periods)
+    started = state.started + periods
+    left = _settling(twin, remoteness, state.settling, periods, started)
     if settling and not left:
         reference = _healthy(twin, tracking)
-    after = replace(state, settling=left, reference=reference, tracking=tracking)
+    after = replace(state, started=started, settling=left, reference=reference, tracking=tracking)
     z = judged.nu / judged.sd
     after = replace(after, judging=judging.fold(twin, state.judging, z, remoteness, periods, settling=left > 0))
     after = _learned(twin, after, sample, judged, periods)
     return replace(after, last=published.values(twin, _said(twin, after, sample, tracked, judged, remoteness)))
 
 
-def _settling(twin: Twin, remoteness: float, left: int, periods: int) -> int:
-    """Periods left to settle. A start from outside the domain takes longer: a third of the time begins inside it."""
-    if left and remoteness > 1.0:
-        return max(left - periods, math.ceil(twin.settle_s / twin.plant.period_s / 3.0))
+def _settling(twin: Twin, remoteness: float, left: int, periods: int, started: int) -> int:
+    """Periods left to settle. A start from outside the domain takes longer: a third of the time begins inside it, but
+    a machine that has changed for good is not waited for."""
+    whole = math.ceil(twin.settle_s / twin.plant.period_s)
+    if left and remoteness > 1.0 and started < LONGEST_SETTLING * whole:
+        return max(left - periods, math.ceil(whole / 3.0))
     return max(left - periods, 0)
 
 

@@ -30,7 +30,7 @@ TELLING = 0.05  # damage that a part may move before its life is asked for again
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lives:
-    """The file's section `life`.
+    """The file's section `lives`.
 
     step_s: of the plant's equations, where there are `limits`; else steps grow with time. slot_s, slots: the recent
     hours, used where there are no `scenarios`. widening: added to ln(life) at both ends of the interval, from
