@@ -3,16 +3,16 @@
 Over the whitened residuals w of the window, for a template T of one fault of size theta ~ N(0, scale^2):
 
     G = (T'w)^2 / T'T                       what the fault explains of w'w, its size being T'w / T'T
-    U = X - G + mismatch^2 X                what it leaves, of the part X of w'w that is more than noise
-    log L = -nu / 2 log(1 + U / (nu c))     about -U / 2c where little is seen, as for normal noise of variance c
-    log p = log L - log(1 + scale^2 / v) / 2 + log prior,      v = (c + U / nu) / T'T, the variance of the size
+    U = max(G / c) (1 + mismatch^2 - G / X) what it leaves, X being the part of w'w that is more than noise
+    log L = -nu / 2 log(1 + U / nu)         about -U / 2 where little is seen, as for normal noise of variance c
+    log p = log L - log(1 + scale^2 / v) / 2 + log prior,      v = c (1 + U / nu) / T'T, the variance of the size
 
 A likelihood of nu degrees of freedom (Student's: the scale of what no signature gets right is not known) and an error
 of `mismatch` in every signature keep a large fault from making two like signatures look different. A fault is as likely
 as the likeliest of its profiles and onsets (the generalised likelihood ratio, Willsky and Jones 1976; its size is
-marginal, Gustafsson 1996); one-sided faults count the part of theta that has their sign. c is what healthy rows show in
-this direction (inflation), and what the best fault leaves over white noise in each row. Faults that are alike in all
-this share the probability, and the finding says that it cannot tell them apart.
+marginal, Gustafsson 1996); one-sided faults count the part of theta that has their sign. c is the variance of what the
+best fault leaves in a row, times what healthy rows show in the fault's own direction (inflation). Faults that are alike
+in all this share the probability, and the finding says that it cannot tell them apart.
 """
 
 from __future__ import annotations
@@ -114,11 +114,12 @@ def weighed(signatures: Signatures, w: F8) -> Weighed:
     D = np.maximum(D, 1e-12)
     G = N**2 / D
     best = float(np.max(G))
-    c = t.inflation + max((energy - best) / count - 1.0, 0.0)
+    misfit = max((energy - best) / count, 1.0)
+    c = t.inflation * misfit
     X = max(energy - count, best)
-    U = X - G + signatures.mismatch**2 * X
-    theta, v = N / D, (c + U / FREEDOM) / D
-    log_p = -0.5 * FREEDOM * np.log1p(U / (FREEDOM * c)) - 0.5 * np.log1p(t.scale**2 / v) + np.log(t.prior)
+    U = float(np.max(G / c)) * (1.0 + signatures.mismatch**2 - G / X)
+    theta, v = N / D, c * (1.0 + U / FREEDOM) / D
+    log_p = -0.5 * FREEDOM * np.log1p(U / FREEDOM) - 0.5 * np.log1p(t.scale**2 / v) + np.log(t.prior)
     log_p += _one_sided(t.side, theta / np.sqrt(v))
     evidence, size, spread = _by_fault(len(signatures.faults), t.fault, log_p, theta, v)
     # What noise alone can make of a sum of squares is not something that a fault must explain.
