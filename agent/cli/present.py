@@ -97,6 +97,8 @@ def _last(column: F8) -> float:
 
 def _of_daemon(plan: Plan, wanted: str | None) -> Present:
     asset, number = _twin_of(plan, wanted)
+    if not plan.journal.path.exists():
+        fail(f"{asset.id}: there is no journal {plan.journal.path} yet. Start the daemon with: edgetwin run FILE", 3)
     try:
         reader = Reader.open(plan.journal.path)
         try:
