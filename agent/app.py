@@ -21,12 +21,13 @@ from agent.control.gate import Gate
 from agent.core.nouns import Answer, Event, Request, Snapshot, Tick, Write
 from agent.engine import maintenance
 from agent.engine import state as states
-from agent.runtime import clock, meters, restore, supervise, systemd
+from agent.runtime import clock, meters, questions, restore, supervise, systemd
 from agent.runtime.cycle import Cycle
 from agent.runtime.hub import Hub
 from agent.runtime.inbox import Inbox, Intake
 from agent.runtime.journal import Journal
 from agent.runtime.taps import Taps
+from agent.runtime.worker import Worker
 from agent.store import record as records
 from agent.store.record import Entry
 
@@ -81,6 +82,10 @@ async def _living(
                 meters.current().allow(f"cycle {cycle.asset.id}", TURNS * cycle.asset.period_s)
                 turning.start_soon(partial(supervise.keep, f"cycle {cycle.asset.id}", cycle.run, strict=strict))
             turning.start_soon(_checkpoints, journal, plan.journal.raw, cycles)
+            worker = Worker()
+            turning.start_soon(worker.run)
+            asking = partial(questions.run, cycles, inboxes, worker)
+            turning.start_soon(partial(supervise.keep, "questions", asking, watched=False, strict=strict))
             async with anyio.create_task_group() as reading:
                 _start_sources(reading, plan, inboxes, strict)
                 turning.start_soon(systemd.feed_watchdog)

@@ -91,7 +91,7 @@ class Bank:
 
 @cache
 def bank() -> Bank:
-    """All combinations. Over a life L = 1/v, sd(length) = c L gives b = c^2 / L; a sway of a share of v, g = share / L."""
+    """All combinations. In a life L = 1/v: b = c^2 / L gives sd(length) = c L, a sway by a share of v g = share / L."""
     grids = np.meshgrid(SHAPES, LIVES, DIFFUSIONS, WANDERS, SWAYS, NOISES, indexing="ij")
     shape, life, c, wander, share, noise = (grid.ravel() for grid in grids)
     return Bank(shape, life, c**2 / life, wander, share / life, MEMORY * life, noise)

@@ -18,6 +18,8 @@ WIDE = 2.0
 def obey(twin: Twin, state: State, command: Command) -> State:
     """The state after a command; ValueError says why it cannot be done, and what could."""
     if command.do == "life":
+        if why := command.args.get("failed"):
+            raise ValueError(f"its life was not predicted: {why}")
         return replace(state, life=living.told(state.life, command.args.get("result", "")))
     if command.do != "maintenance":
         raise ValueError(f"a twin takes life and maintenance, not {command.do}")

@@ -126,3 +126,47 @@ tank_kind = SimpleNamespace(
 def tank():
     """One level measured, the flow out virtual."""
     return plant(tank_kind, Tank(), 1, 1, 1, np.array([1e-4]))
+
+
+def _battery_rates(x, i):
+    """The equivalent circuit of Daigle and Sankararaman 2013, with its published parameters: f8[...,4]."""
+    tb, qb, qcp, qcs = x[..., 0], x[..., 1], x[..., 2], x[..., 3]
+    vcs, vcp, soc = qcs / 234.387, qcp / 14.8223, (7777 - 7856.3254 + qb) / 7777
+    cb = ((-230 * soc + 1.2) * soc + 2079.9) * soc + 27.055726
+    rcp, rs = 0.0697776 + 1.50528e-17 * np.exp(37.223 * (1 - soc)), 0.0538926
+    ib = i + (qb / cb - vcp - vcs) / 1e4
+    heat = (rcp * rs * 0.5 * (292.1 - tb) + rcp * vcs**2 + rs * 19 * vcp**2) / (800 * rcp * rs)
+    return np.stack([heat, -ib, ib - vcp / rcp, ib - vcs / rs], axis=-1)
+
+
+def _battery_advance(p, x, u, dt_s):
+    """One Euler step, as its authors take it."""
+    after = x + dt_s * _battery_rates(x, u[..., 0])
+    after[..., :2] = np.maximum(after[..., :2], 0.0)
+    return after
+
+
+def _battery_outputs(p, x, u):
+    soc = (7777 - 7856.3254 + x[..., 1]) / 7777
+    cb = ((-230 * soc + 1.2) * soc + 2079.9) * soc + 27.055726
+    return np.stack([x[..., 0], x[..., 1] / cb - x[..., 2] / 14.8223 - x[..., 3] / 234.387], axis=-1)
+
+
+battery_kind = SimpleNamespace(
+    __name__="tests.battery",
+    Params=Tank,
+    check=lambda p, i, o: [],
+    prior=lambda p: (np.array([292.1, 7856.3254, 0.0, 0.0]), np.diag([1.0, 1e4, 1.0, 1.0])),
+    advance=_battery_advance,
+    outputs=_battery_outputs,
+    process_noise=lambda p, dt_s: np.diag([1e-4, 1e-2, 1e-4, 1e-4]) * dt_s,
+    health=lambda p: (),
+    affine=lambda p, dt_s: None,
+)
+
+
+def battery():
+    """Current in; temperature and voltage measured."""
+    i = (Channel("i", "A", 2.0, 1.0, 0.0, 4.0),)
+    t, v = Channel("t", "K", 295.0, 5.0, 285.0, 310.0), Channel("v", "V", 3.7, 0.3, 3.0, 4.2)
+    return Plant(battery_kind, Tank(), i, (t, v), (), 1.0, np.array([1e-2, 1e-3]), np.zeros(2))

@@ -1,17 +1,17 @@
-"""A belief corrected by the measurements that are there.
+"""A belief corrected by the measurements that are there, one row after the other.
 
-With deviations X of the state and Y of the outputs (linear: X = S, Y = C S; else those of cubature points):
+State and outputs are one Gaussian: mean z = [x; y-], deviations Z = [X; Y] (linear: X = S, Y = C S; else those of the
+cubature points). Row j of the outputs, measured as y_j with noise r_j:
 
-    S_jj = Y_j Y_j' + r_j                     nu_j = y_j - mean_j
-    K    = X Y' (Y Y' + R)^-1                 rows that are used only
-    x    = x- + K nu
-    S    = tria [X - K Y, K R^1/2]            Joseph's (I - K C) P- (I - K C)' + K R K' as a root
+    s = Z_j Z_j' + r_j          k = Z Z_j' / s
+    z+ = z + k (y_j - z_j)      Z+ = [Z - k Z_j, k r_j^1/2]
 
-Joseph's form holds for any K: a row of K set to zero leaves that state alone and the covariance true (Schmidt 1966),
-which is how a frozen health parameter is only considered. No form of P is ever subtracted, so none can go indefinite.
+The second is Joseph's (I - k C) P (I - k C)' + k r k' as a root: nothing is subtracted from P and no matrix inverted,
+so nothing can go indefinite. It holds for any k: a row of k set to zero leaves that state alone and the covariance
+true (Schmidt 1966), which is how a frozen health parameter is considered without being changed.
 
-The gate: nu_j^2 > GATE S_jj is refused. After REJECTIONS in a row the filter is lost, not the sensor: P grows until
-the innovation stands at the gate (fading memory), and the row is taken with its innovation bounded.
+The gate: an innovation with nu^2 > GATE s is refused. After REJECTIONS in a row the filter is lost, not the sensor: P
+grows until the innovation stands at the gate (fading memory), and the row is taken with its innovation bounded.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from agent.core.nouns import F8, I8, Mask
+from agent.core.nouns import F8, I8
 from agent.twin.filtering.bounds import bounds
-from agent.twin.filtering.predict import Spread, points, spread
+from agent.twin.filtering.predict import points, spread
 from agent.twin.filtering.roots import tria, variances
 from agent.twin.filtering.values import Belief, Innovation, Sample, Trim
 from agent.twin.plant import Plant
@@ -34,50 +35,70 @@ BOUND = 4.0
 MOST_FADING = 100.0
 # Variances do not grow beyond this many times the prior: a row that no state can explain must not blow up P.
 WIDEST = 1e4
-# Share of S that the sensor has at least: two exact sensors of one state must not make S singular.
-LEAST_SHARE = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """A belief and the outputs it leads to: wide f8[n,q] its deviations, outputs mean f8[p+v] and wide f8[p+v,q]."""
+class Joint:
+    """State and outputs together: mean f8[n+p+v], wide f8[n+p+v,q] with covariance wide wide'."""
 
-    belief: Belief
+    mean: F8
     wide: F8
-    outputs: Spread
 
 
-def seen(plant: Plant, belief: Belief, u: F8) -> Seen:
-    """The outputs of a belief under inputs u f8[m]."""
-    m = plant.affine
+def joint(plant: Plant, belief: Belief, u: F8) -> Joint:
+    """A belief with the outputs it leads to under inputs u f8[m]."""
+    m, x = plant.affine, belief.x
     if m is not None:
-        return Seen(belief, belief.root, Spread(m.C @ belief.x + m.D @ u + m.c, m.C @ belief.root))
+        mean, wide = m.C @ x + m.D @ u + m.c, m.C @ belief.root
+        return Joint(np.concatenate([x, mean]), np.concatenate([belief.root, wide]))
     xi = points(belief)
-    return Seen(belief, (xi - belief.x).T / np.sqrt(len(xi)), spread(plant.observe(xi, u)))
+    mean, wide = spread(plant.observe(xi, u))
+    return Joint(np.concatenate([x, mean]), np.concatenate([(xi - x).T / np.sqrt(len(xi)), wide]))
 
 
 def corrected(plant: Plant, belief: Belief, sample: Sample, rejected: I8, trim: Trim) -> tuple[Belief, I8, Innovation]:
     """The belief after a sample, how many innovations in a row each sensor then has had refused, what it said."""
-    p = len(plant.outputs)
-    before = seen(plant, belief, sample.u)
-    spread_sq = variances(before.outputs.wide)
-    r = np.maximum(plant.noise * sample.weight, LEAST_SHARE * spread_sq[:p])
+    n, p = len(belief.x), len(plant.outputs)
+    r = plant.noise * sample.weight
+    before = joint(plant, belief, sample.u)
+    spread_sq = variances(before.wide[n:])
     sd = np.sqrt(spread_sq[:p] + r)
-    nu = sample.y - before.outputs.mean[:p]
+    nu = sample.y - before.mean[n : n + p]
     here = np.isfinite(nu)
-    z = np.where(here, nu / sd, 0.0)
-    wild = z * z > GATE
+    size = np.abs(np.where(here, nu, 0.0)) / sd
+    refused = np.zeros(p, np.bool_)
     if not trim.bounded:
+        wild = size * size > GATE
         rejected = np.where(here, np.where(wild, rejected + 1, 0), rejected)
-    refused = wild & (rejected < REJECTIONS) if not trim.bounded else np.zeros(p, np.bool_)
-    said = Innovation(nu, sd, refused.astype(np.int64), before.outputs.mean, np.sqrt(spread_sq))
-    used = here & ~refused
-    if not used.any():
+        refused = wild & (rejected < REJECTIONS)
+        lost = size[wild & ~refused]
+        if lost.size:
+            belief = _faded(plant, belief, float(np.max(lost)) ** 2 / GATE, frozen=trim.frozen)
+            before = joint(plant, belief, sample.u)
+    said = Innovation(nu, sd, refused.astype(np.int64), before.mean[n:], np.sqrt(spread_sq))
+    rows = np.flatnonzero(here & ~refused)
+    if not rows.size:
         return belief, rejected, said
-    if not trim.bounded and (wild & used).any():
-        belief = _faded(plant, belief, float(np.max(z[used] ** 2)) / GATE, frozen=trim.frozen)
-        before = seen(plant, belief, sample.u)
-    return _taken(plant, before, sample, r, used, trim), rejected, said
+    still = _still(plant, belief, before, r, rows, trim)
+    mean, wide = taken(before, n, rows, sample.y, r, still)
+    return Belief(mean, tria(wide)), rejected, said
+
+
+def taken(
+    before: Joint, n: int, rows: npt.NDArray[np.intp], y: F8, r: F8, still: npt.NDArray[np.intp], bound: float = BOUND
+) -> tuple[F8, F8]:
+    """Mean f8[n] and deviations f8[n,q] of the state after rows of y f8[p] with noise r f8[p]; no innovation counts
+    more than one of `bound` standard deviations (Huber), and the states `still` stay what they are."""
+    z, Z = before.mean, before.wide
+    for j in rows:
+        Zj = Z[n + j]
+        s = float(Zj @ Zj) + r[j]
+        k = (Z @ Zj) / s
+        k[still] = 0.0
+        most = bound * s**0.5
+        z = z + k * min(max(y[j] - z[n + j], -most), most)
+        Z = np.concatenate([Z - k[:, None] * Zj, (r[j] ** 0.5 * k)[:, None]], axis=1)
+    return z[:n], Z[:n]
 
 
 def _faded(plant: Plant, belief: Belief, factor: float, *, frozen: bool) -> Belief:
@@ -90,30 +111,15 @@ def _faded(plant: Plant, belief: Belief, factor: float, *, frozen: bool) -> Beli
     return Belief(belief.x, grown[:, None] * belief.root)
 
 
-def _taken(plant: Plant, before: Seen, sample: Sample, r: F8, used: Mask, trim: Trim) -> Belief:
-    """Joseph's form over the rows that are used, each in standard deviations of its innovation."""
-    rows = np.flatnonzero(used)
-    X, Y, mean = before.wide, before.outputs.wide[rows], before.outputs.mean[rows]
-    sd = np.sqrt(variances(Y) + r[rows])
-    Y = Y / sd[:, None]
-    noise = np.asarray(np.sqrt(r[rows]) / sd, np.float64)
-    z = np.minimum(np.maximum((sample.y[rows] - mean) / sd, -BOUND), BOUND)
-    # K' = (Y Y' + R)^-1 Y X'
-    K = np.asarray(np.linalg.solve(Y @ Y.T + np.diag(noise * noise), Y @ X.T), np.float64).T
-    K = _stilled(plant, before.belief, K, Y, noise, trim)
-    root = tria(np.concatenate([X - K @ Y, K * noise], axis=1))
-    return Belief(before.belief.x + K @ z, root)
-
-
-def _stilled(plant: Plant, belief: Belief, K: F8, Y: F8, noise: F8, trim: Trim) -> F8:
-    """The gain f8[n,k] without the rows of health states that are frozen, or of which the sample says too little."""
+def _still(
+    plant: Plant, belief: Belief, before: Joint, r: F8, rows: npt.NDArray[np.intp], trim: Trim
+) -> npt.NDArray[np.intp]:
+    """The states that a sample must not move: health that is frozen, or of which it says too little."""
     health = bounds(plant).health
-    if health.size and trim.frozen:
-        K = K.copy()
-        K[health] = 0.0
-    elif health.size and trim.floor > 0.0:
-        # Share of its variance that the sample takes from a state: (K S K')_ii / P_ii.
-        told = variances(np.concatenate([K[health] @ Y, K[health] * noise], axis=1))
-        K = K.copy()
-        K[health[told < trim.floor * variances(belief.root)[health]]] = 0.0
-    return K
+    if trim.frozen or not health.size or trim.floor <= 0.0:
+        return health if trim.frozen else health[:0]
+    # Share of its variance that the sample would take from a state: the sum of squared correlations.
+    n, X = len(belief.x), before.wide[health]
+    Y = before.wide[n + rows]
+    told = (X @ Y.T) ** 2 / (variances(Y) + r[rows])
+    return np.asarray(health[np.sum(told, axis=1) < trim.floor * variances(X)], np.intp)

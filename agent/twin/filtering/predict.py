@@ -12,7 +12,6 @@ samples do. A gap of k periods in a linear kind is one step of A^k, by repeated 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -27,14 +26,6 @@ from agent.twin.plant import Plant
 # tank would.
 LEAST = 1e-12
 MOST_STEPS = 64
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Spread:
-    """Points of equal weight that stand for a belief, as deviations: mean f8[k], wide f8[k,q], covariance W W'."""
-
-    mean: F8
-    wide: F8
 
 
 def predicted(plant: Plant, belief: Belief, u: F8, dt_s: float, trim: Trim) -> Belief:
@@ -61,10 +52,10 @@ def points(belief: Belief) -> F8:
     return np.concatenate([belief.x + away, belief.x - away])
 
 
-def spread(values: F8) -> Spread:
-    """Mean and deviations of points f8[q,k], each of the same weight."""
-    mean = np.add.reduce(values, axis=0) / len(values)
-    return Spread(mean, (values - mean).T / math.sqrt(len(values)))
+def spread(values: F8) -> tuple[F8, F8]:
+    """Mean f8[k] and deviations f8[k,q] (covariance W W') of points f8[q,k], each of the same weight."""
+    mean = np.add.reduce(values) / len(values)
+    return mean, (values - mean).T / math.sqrt(len(values))
 
 
 @lru_cache(maxsize=1024)
@@ -88,8 +79,8 @@ def _root_of(plant: Plant, dt_s: float, trim: Trim) -> F8:
 
 def _drift(plant: Plant, belief: Belief, u: F8, dt_s: float, trim: Trim) -> Belief:
     """One step of a nonlinear kind."""
-    s = spread(plant.advance(points(belief), u, dt_s))
-    return Belief(s.mean, tria(np.concatenate([s.wide, _root_of(plant, dt_s, trim)], axis=1)))
+    mean, wide = spread(plant.advance(points(belief), u, dt_s))
+    return Belief(mean, tria(np.concatenate([wide, _root_of(plant, dt_s, trim)], axis=1)))
 
 
 def _step(plant: Plant, belief: Belief, u: F8, dt_s: float, trim: Trim) -> Belief:
