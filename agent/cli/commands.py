@@ -232,6 +232,20 @@ def fit_detector(
     fitting.detector(recording, out, tags, where or [], rows, settle_s, units, budget_per_day, window, period_s)
 
 
+@fit_app.command("loop")
+def fit_loop(
+    recording: Annotated[Path, typer.Argument(help="CSV: time, then one column a tag (group/name).")],
+    twin: Annotated[Path, typer.Option(help="The twin's file; its section control is written.")],
+    loops: Annotated[list[str], typer.Option("--loop", help="'lower/level->pump/speed setpoint=TAG'; gain= if known.")],
+    where: Where = None,
+    settle_s: Annotated[float, typer.Option("--settle", help="Drop so many s after each start.")] = 30.0,
+) -> None:
+    """Find a PI loop of the PLC in a recording and keep it with the twin, for what-if."""
+    from agent.cli import looping
+
+    looping.run(recording, twin, loops, where or [], settle_s)
+
+
 @users_app.command("add")
 def users_add(
     name: Annotated[str, typer.Argument(help="The user's name.")],

@@ -191,7 +191,8 @@ def test_what_is_wrong_is_one_plain_line(file, config, tmp_path):
     assert "edgetwin run" in refused(3, "whatif", config, "--state-dir", tmp_path / "another")
 
 
-def test_the_loop_is_found_in_the_recording(file, tmp_path):
+def closed_loop(tmp_path):
+    """A recording of the twin under a PI loop with gain 60 and reset time 40 s."""
     machine, draw, x = plant(), np.random.default_rng(4), np.zeros(2)
     lines, integral, wanted, u = (
         ["time,pump/speed,upper/level,lower/level,control/setpoint"],
@@ -207,16 +208,35 @@ def test_the_loop_is_found_in_the_recording(file, tmp_path):
         lines.append(f"{k},{u:.4f},{y[0]:.6f},{y[1]:.6f},{wanted}")
         x = machine.advance(x, np.array([u])) + 0.03 * draw.standard_normal(2)
     (tmp_path / "closed.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path / "closed.csv"
+
+
+def test_the_loop_is_found_in_the_recording(file, tmp_path):
+    source = closed_loop(tmp_path)
     loop = ("--loop", "lower/level -> pump/speed setpoint=control/setpoint")
-    told = json.loads(
-        asked(file, "--from", tmp_path / "closed.csv", *loop, "--set", "lower/level=0.25", "--horizon", "10m", "--json")
-    )
+    told = json.loads(asked(file, "--from", source, *loop, "--set", "lower/level=0.25", "--horizon", "10m", "--json"))
     (found,) = told["control"]["loops"]
     assert found["gain"] == pytest.approx(60.0, rel=0.05)
     assert found["reset_s"] == pytest.approx(40.0, rel=0.05)
     assert found["weight"] == pytest.approx(1.0, abs=0.05)
     level = next(s for s in told["signals"] if s["tag"] == LOWER)
     assert level["candidate"]["p50"][-1] == pytest.approx(0.25, abs=0.004)
+
+
+def test_a_loop_is_kept_with_the_twin(file, tmp_path):
+    source = closed_loop(tmp_path)
+    loop = ("--loop", "lower/level -> pump/speed setpoint=control/setpoint low=30")
+    done = edgetwin("fit", "loop", source, "--twin", file, *loop)
+    assert done.returncode == 0, done.stderr
+    assert "explains 100.0 % of" in done.stdout
+    (kept,) = json.loads(file.read_text())["control"]["loops"]
+    assert kept["low"] == 30.0
+    assert kept["reset_s"] == pytest.approx(40.0, rel=0.05)
+    assert "loop lower/level -> pump/speed" in asked(
+        file, "--from", source, "--set", "lower/level=0.22", "--horizon", "1m"
+    )
+    wrong = refused(1, "fit", "loop", source, "--twin", file, "--loop", "pump/speed->lower/level gain=1 reset=1s")
+    assert "an input of the twin in the place of lower/level" in wrong
 
 
 def simulated(file, source, out, *more):
