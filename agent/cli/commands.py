@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agent.cli import machines, maintenance, models
-from agent.cli.arguments import File, Json, MaybeFile, Settings, Socket, StateDir, Where
+from agent.cli.arguments import Exclude, File, Json, MaybeFile, Settings, Socket, StateDir, Where
 
 app = typer.Typer(
     name="edgetwin",
@@ -225,11 +225,14 @@ def fit_detector(
     budget_per_day: Annotated[float, typer.Option("--budget", help="False alarms allowed a day.")] = 1.0,
     window: Annotated[int, typer.Option(help="Rows that the model looks back on.")] = 30,
     period_s: Annotated[float | None, typer.Option("--period", help="Period of the model, in s.")] = None,
+    exclude: Exclude = None,
 ) -> None:
     """Learn what healthy looks like from a recording, as one ONNX file."""
     from agent.cli import fitting
 
-    fitting.detector(recording, out, tags, where or [], rows, settle_s, units, budget_per_day, window, period_s)
+    fitting.detector(
+        recording, out, tags, where or [], rows, settle_s, units, budget_per_day, window, period_s, exclude
+    )
 
 
 @fit_app.command("loop")

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.arguments import Json
+from agent.cli.arguments import Json, StateDir
 
-app = typer.Typer(help="Look at a twin, run it over a recording.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Look at a twin, run it over a recording, trust it.", no_args_is_help=True, rich_markup_mode=None
+)
 TwinFile = Annotated[Path, typer.Argument(metavar="TWIN", help="The twin's file (JSON).", show_default=False)]
 
 
@@ -33,3 +35,18 @@ def simulate(
     from agent.cli import simulating
 
     simulating.run(twin, recording, out, free_run, init_samples)
+
+
+@app.command()
+def approve(
+    twin: TwinFile,
+    by: Annotated[str, typer.Option(help="Your name; it is written into the file.")],
+    anyway: Annotated[str, typer.Option(help="Why, where coverage or alert budget are not met.")] = "",
+    seen: Annotated[Path | None, typer.Option(help="A configuration: count what its daemon saw since the fit.")] = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Trust a twin: its alerts are no longer provisional. Refused, with the numbers, where coverage or alert budget are
+    not met."""
+    from agent.cli import approving
+
+    approving.run(twin, by, anyway, seen, state_dir)
