@@ -7,6 +7,7 @@ import pytest
 from whatif_rig import A, B, C, D, plant
 
 from agent.twin import response
+from agent.twin.kind import Health
 from agent.twin.kinds.identified import Params, Tanh
 
 
@@ -56,3 +57,10 @@ def test_the_jacobian_of_a_nonlinear_kind_is_that_of_its_equations():
     machine = type(linear)(**{**vars(linear), "params": bent})
     at = response.Operating(np.array([60.0]), np.zeros(2), np.zeros(3), True)
     np.testing.assert_allclose(response.jacobian(machine, at), A + E @ F[:, :2], atol=1e-6)
+
+
+def test_the_interval_of_a_new_component():
+    plain = Health("motor.friction", "motor", "N m", 2, 0.5, 1.0, 0.0, 2.0, 0.1, 1e-6)
+    assert response.when_new(plain) == pytest.approx((0.5 - 0.196, 0.5 + 0.196), abs=1e-4)
+    ratio = Health("pump.wear", "pump", "", 0, 2.0, 4.0, 0.1, 10.0, 0.1, 1e-6, relative=True)
+    assert response.when_new(ratio) == pytest.approx((2.0 * math.exp(-0.196), 2.0 * math.exp(0.196)), rel=1e-4)
