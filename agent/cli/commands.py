@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import machines, maintenance
+from agent.cli import machines, maintenance, models
 from agent.cli.arguments import Exclude, File, Json, MaybeFile, Settings, Socket, StateDir, Where
 
 app = typer.Typer(
@@ -21,15 +21,12 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look at a configuration.", no_args_is_help=True, rich_markup_mode=None)
 fit_app = typer.Typer(help="Make models from a recording.", no_args_is_help=True, rich_markup_mode=None)
-model_app = typer.Typer(
-    help="Look at a model file, and say what it is worth.", no_args_is_help=True, rich_markup_mode=None
-)
 users_app = typer.Typer(help="Users of the OPC UA server.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(config_app, name="config")
 app.add_typer(fit_app, name="fit")
-app.add_typer(model_app, name="model")
 app.add_typer(users_app, name="users")
 app.add_typer(maintenance.app, name="maintenance")
+app.add_typer(models.app, name="model")
 app.add_typer(machines.app)
 app.add_typer(machines.certs_app, name="certs")
 
@@ -178,6 +175,42 @@ def backtest(
         command.run(file, journal, state_dir, settings or [], json, asset)
 
 
+@app.command()
+def whatif(
+    file: Annotated[
+        Path, typer.Argument(help="A configuration (state of the daemon) or a twin file.", show_default=False)
+    ],
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="What changes: pump/speed=80@+10m, a ramp @+10m..+20m."),
+    ] = None,
+    horizon: Annotated[str, typer.Option(help="How far ahead: 90s, 10m, 4h.")] = "1h",
+    limits: Annotated[
+        list[str] | None, typer.Option("--limit", help="Where a signal should stay: upper/level<0.5.")
+    ] = None,
+    costs: Annotated[list[str] | None, typer.Option("--cost", help="An integral over time: energy=pump/power.")] = None,
+    loops: Annotated[
+        list[str] | None,
+        typer.Option("--loop", help="A PI loop of the PLC: 'lower/level->pump/speed gain=110 reset=32s setpoint=TAG'."),
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="CSV: the state of a twin file at its end; gains of loops without.")
+    ] = None,
+    where: Where = None,
+    asset: Annotated[str | None, typer.Option(help="The asset, where several have a twin.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture: .html, .png or .svg.")] = None,
+    particles: Annotated[int, typer.Option(help="How many possible machines run.", min=2, max=100000)] = 400,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 1,
+    state_dir: StateDir = None,
+    json: Json = False,
+) -> None:
+    """Try a change on the twin before it is made on the machine: what happens, beside what happens without it."""
+    from agent.cli import whatif as command
+
+    asked = command.Asked(sets or [], horizon, limits or [], costs or [], loops or [], where or [], particles, seed)
+    command.run(file, asked, asset, source, plot, json, state_dir)
+
+
 @fit_app.command("twin")
 def fit_twin(
     recording: Annotated[Path, typer.Argument(help="CSV: time, then one column a tag (group/name).")],
@@ -216,21 +249,6 @@ def fit_detector(
     fitting.detector(
         recording, out, tags, where or [], rows, settle_s, units, budget_per_day, window, period_s, exclude
     )
-
-
-@model_app.command("approve")
-def model_approve(
-    twin: Annotated[Path, typer.Argument(help="The model file (.json).", show_default=False)],
-    by: Annotated[str, typer.Option(help="Your name; it is written into the file.")],
-    anyway: Annotated[str, typer.Option(help="Why, where coverage or alert budget are not met.")] = "",
-    seen: Annotated[Path | None, typer.Option(help="A configuration: count what its daemon saw since the fit.")] = None,
-    state_dir: StateDir = None,
-) -> None:
-    """Trust a twin: its alerts are no longer provisional. Refused, with the numbers, where coverage or alert budget are
-    not met."""
-    from agent.cli import approving
-
-    approving.run(twin, by, anyway, seen, state_dir)
 
 
 @users_app.command("add")
