@@ -17,12 +17,12 @@ import numpy as np
 
 from agent.core import wire
 from agent.core.nouns import F8
-from agent.twin import drift, load, passage
+from agent.twin import drift, passage, usage
 from agent.twin.drift import Track, Wear
 from agent.twin.kind import Health
-from agent.twin.load import Recent, Scenario
 from agent.twin.passage import Belief, Limit
 from agent.twin.plant import Plant
+from agent.twin.usage import Recent, Scenario
 
 SHOWN = 48  # times in the table of a result
 TELLING = 0.05  # damage that a part may move before its life is asked for again
@@ -126,7 +126,7 @@ def begin(plant: Plant, lives: Lives) -> Course:
     slots = 0 if lives.scenarios else lives.slots
     return Course(
         tuple(drift.begin(_health(plant, w.health)) for w in lives.wears),
-        load.nothing_yet(slots, len(plant.inputs)),
+        usage.nothing_yet(slots, len(plant.inputs)),
     )
 
 
@@ -138,7 +138,7 @@ def fold(plant: Plant, lives: Lives, course: Course, belief: Belief, u: F8, dt_s
         z, variance = float(belief.x[health.state]), float(np.sum(belief.root[health.state] ** 2))
         clock_s = dt_s * float(passage.exposure(plant, wear, u))
         tracks.append(drift.fold(health, wear, track, z, variance, clock_s))
-    return Course(tuple(tracks), load.remember(course.recent, u, dt_s, lives.slot_s))
+    return Course(tuple(tracks), usage.remember(course.recent, u, dt_s, lives.slot_s))
 
 
 def renewed(plant: Plant, lives: Lives, course: Course, component: str) -> Course:
@@ -159,7 +159,7 @@ def moved(plant: Plant, lives: Lives, belief: Belief, last: Life | None) -> bool
 
 def predict(plant: Plant, belief: Belief, lives: Lives, course: Course, seed: int) -> Life:
     """The life from now on. Pure; the same arguments give the same bits."""
-    scenarios = lives.scenarios or load.as_recently(course.recent, lives.slot_s)
+    scenarios = lives.scenarios or usage.as_recently(course.recent, lives.slot_s)
     wearing = [(_health(plant, w.health), w, t) for w, t in zip(lives.wears, course.tracks, strict=True)]
     reasons = {w.health: _wear_reason(belief, h, w, t, scenarios) for h, w, t in wearing}
     reasons |= {x.of: _limit_reason(plant, belief, x, scenarios) for x in lives.limits}

@@ -10,11 +10,11 @@ from typing import Protocol
 import numpy as np
 
 from agent.core.nouns import F8, Mask
-from agent.twin import drift, load
+from agent.twin import drift, usage
 from agent.twin.drift import Track, Wear
 from agent.twin.kind import Health
-from agent.twin.load import Scenario
 from agent.twin.plant import Plant
+from agent.twin.usage import Scenario
 
 STEPS = 240  # where nothing but wear drifts: steps of time, each longer than the one before
 FIRST = 1e-4  # of the horizon: the shortest of them
@@ -149,7 +149,7 @@ def _clock(plant: Plant, wear: Wear, scenarios: Sequence[Scenario], at_s: F8) ->
     dt_s = np.diff(at_s)
     if not wear.exposure:
         return np.asarray(dt_s[None], np.float64)
-    pace = [load.means(exposure(plant, wear, s.u)[:, None], s.step_s, at_s)[:, 0] for s in scenarios]
+    pace = [usage.means(exposure(plant, wear, s.u)[:, None], s.step_s, at_s)[:, 0] for s in scenarios]
     return np.asarray(np.stack(pace) * dt_s, np.float64)
 
 
@@ -166,7 +166,7 @@ def _inputs(plant: Plant, scenarios: Sequence[Scenario], at_s: F8) -> F8:
     """Inputs in each step under each scenario: f8[scenarios,g,m]; of a plant without inputs f8[1,g,0]."""
     if not plant.inputs:
         return np.zeros((1, len(at_s) - 1, 0))
-    return np.stack([load.means(s.u, s.step_s, at_s) for s in scenarios])
+    return np.stack([usage.means(s.u, s.step_s, at_s) for s in scenarios])
 
 
 def _at(u: F8, who: np.ndarray[tuple[int], np.dtype[np.intp]], i: int) -> F8:

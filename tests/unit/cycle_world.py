@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from filter_rig import TANK_HEALTH, channels, tank_kind, Tank  # noqa: I001
+from filter_rig import TANK_HEALTH, Tank, channels, tank_kind
 
 from agent.core.nouns import Batch, Frame, Mode, Names
 from agent.twin import cusum, deviation, whitening

@@ -112,9 +112,7 @@ def test_the_question_of_a_twin_is_answered_as_life_itself_would(monkeypatch):
     monkeypatch.setattr(twin, "kind", lambda name: Draining())
     domain = Domain(np.zeros(2), np.eye(2), 3.0)
     whole = Twin(machine, ("running",), 10.0, 5, 0.01, np.ones(1), domain, {}, {}, lives=lives)
-    state = SimpleNamespace(
-        started=1, life=living.State(course, None, 0.0), tracking=SimpleNamespace(belief=now)
-    )
+    state = SimpleNamespace(started=1, life=living.State(course, None, 0.0), tracking=SimpleNamespace(belief=now))
     asked = foresight.question(whole, state, 7)
     assert asked.function == "agent.twin.foresight.answer"
     given = wire.decode(life.Life, foresight.answer(asked.body))

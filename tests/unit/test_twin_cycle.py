@@ -97,7 +97,7 @@ def test_a_late_sample_is_taken_in_at_its_own_time(tank):
     frame = world.frame(of, np.concatenate([u[102], y[102]]), 102, late=late)
     after, _ = model.step(tank, state, frame, {})
     assert after.tracking.belief.x == pytest.approx(in_order.tracking.belief.x, abs=1e-12)
-    assert after.tracking.belief.P == pytest.approx(in_order.tracking.belief.P, abs=1e-12)
+    assert pytest.approx(in_order.tracking.belief.P, abs=1e-12) == after.tracking.belief.P
 
 
 def test_a_checkpoint_goes_on_to_the_bit(tank):
@@ -130,7 +130,8 @@ def test_a_sensor_set_right_forgets_only_what_was_held_against_it(tank):
     y[500:, 0] += 0.2
     state, _ = world.played(model, tank, u, y)
     after = model.obey(tank, state, command("maintenance", step="end", recalibrated=LEVEL))
-    assert (state.judging.sums[:, 0].max() > 0) and (after.judging.sums[:, 0].max() == 0)
+    assert state.judging.sums[:, 0].max() > 0
+    assert after.judging.sums[:, 0].max() == 0
     assert after.judging.sums[:, 1] == pytest.approx(state.judging.sums[:, 1])
     assert after.health.x == pytest.approx(state.health.x)
     with pytest.raises(ValueError, match="no measured output 'y/9'; there are y/0, y/1"):

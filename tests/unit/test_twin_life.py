@@ -12,7 +12,7 @@ from life_world import HOUR, Draining, belief, draining, plant, wearing, worn
 from scipy.stats import binom, invgauss
 
 from agent.core import wire
-from agent.twin import drift, jsontree, life, load, passage
+from agent.twin import drift, jsontree, life, passage, usage
 
 
 def whole(world, seed=7, **lives):
@@ -204,7 +204,7 @@ def test_the_reasons_for_no_estimate():
         "no load scenario": (*worn(1 / 800.0, 320)[:1], wearing(exposure="load"), *good[2:]),
     }  # fmt: skip
     unseen = reasons["no load scenario"]
-    reasons["no load scenario"] = (*unseen[:2], replace(unseen[2], recent=load.nothing_yet(96, 1)), unseen[3])
+    reasons["no load scenario"] = (*unseen[:2], replace(unseen[2], recent=usage.nothing_yet(96, 1)), unseen[3])
     assert whole(good).reason == ""
     for words, world in reasons.items():
         found = whole(world)
@@ -307,7 +307,7 @@ def test_a_large_change_is_due_at_once():
 )
 def test_means_of_a_repeated_profile(rows, step_s, gaps):
     at_s = np.concatenate([[0.0], np.cumsum(gaps)])
-    got = load.means(np.array(rows)[:, None], step_s, at_s)[:, 0]
+    got = usage.means(np.array(rows)[:, None], step_s, at_s)[:, 0]
     for mean, start, end in zip(got, at_s, at_s[1:], strict=False):
         middle = start + (np.arange(20_000) + 0.5) / 20_000 * (end - start)
         brute = np.array(rows)[(middle // step_s).astype(int) % len(rows)].mean()
@@ -315,13 +315,13 @@ def test_means_of_a_repeated_profile(rows, step_s, gaps):
 
 
 def test_recent_hours_are_a_ring_oldest_first():
-    recent = load.nothing_yet(3, 1)
-    assert load.as_recently(recent, 10.0) == ()
+    recent = usage.nothing_yet(3, 1)
+    assert usage.as_recently(recent, 10.0) == ()
     for value in (1.0, 1.0, 2.0, 2.0, nan, 3.0, 3.0, 4.0, 4.0, 5.0):
-        recent = load.remember(recent, np.array([value]), 5.0, 10.0)
-    (scenario,) = load.as_recently(recent, 10.0)
+        recent = usage.remember(recent, np.array([value]), 5.0, 10.0)
+    (scenario,) = usage.as_recently(recent, 10.0)
     assert scenario.u.ravel().tolist() == [2.0, 3.0, 4.0]
-    assert wire.decode(load.Recent, wire.encode(recent)).seen_s == 5.0
+    assert wire.decode(usage.Recent, wire.encode(recent)).seen_s == 5.0
 
 
 def test_a_kind_of_any_shape_is_enough():
