@@ -24,7 +24,7 @@ from agent.twin.plant import Plant
 
 ORDERS = (1, 2, 3, 4, 5, 6)
 UNITS = (2, 4)
-MORE = (-2, -1, 0)
+MORE = (-1, 0)
 STARTS = 4
 FINAL_STARTS = 6
 ITERATIONS = 30
@@ -51,10 +51,11 @@ class Candidate:
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
     """Mean square errors of free runs over held-out blocks, scaled, f8[blocks,p]: of each candidate, and of rivals by
-    name; NaN where a block has no rows."""
+    name; NaN where a block has no rows. plants: of each candidate by the block that it has not seen."""
 
     models: dict[Candidate, F8] = field(default_factory=dict)
     rivals: dict[str, F8] = field(default_factory=dict)
+    plants: dict[Candidate, dict[int, Plant]] = field(default_factory=dict)
 
     def folds(self, candidate: Candidate) -> F8:
         """NRMSE of each block: f8[blocks]."""
@@ -94,7 +95,8 @@ def compared(
 
     def tried(candidates: Sequence[Candidate]) -> Candidate:
         for candidate in candidates:
-            scores.models[candidate] = _errors(splits, frame, candidate, seed)
+            scores.plants[candidate] = _plants(splits, frame, candidate, seed)
+            scores.models[candidate] = _errors(splits, frame, scores.plants[candidate])
             say(f"  {candidate}: " + " ".join(f"{e:.3f}" for e in scores.folds(candidate)))
         return within_one_error(scores, candidates)
 
@@ -131,13 +133,17 @@ def fitted(candidate: Candidate, start: Linear, pieces: Sequence[Piece], frame: 
     )
 
 
-def _errors(splits: Sequence[Fold], frame: Frame, candidate: Candidate, seed: int) -> F8:
+def _plants(splits: Sequence[Fold], frame: Frame, candidate: Candidate, seed: int) -> dict[int, Plant]:
+    starts = {f.block: f.starts[candidate.order] for f in splits}
+    found = {f.block: fitted(candidate, starts[f.block], f.train, frame, final=False, seed=seed) for f in splits}
+    return {block: plant(frame, starts[block], model) for block, model in found.items()}
+
+
+def _errors(splits: Sequence[Fold], frame: Frame, plants: dict[int, Plant]) -> F8:
     """f8[blocks,p], see `Scores`."""
     errors = np.full((BLOCKS, len(frame.outputs)), np.nan)
     for fold in splits:
-        start = fold.starts[candidate.order]
-        model = plant(frame, start, fitted(candidate, start, fold.train, frame, final=False, seed=seed))
-        errors[fold.block] = holdout.mean_square(fold.test, partial(free_run, model, frame))
+        errors[fold.block] = holdout.mean_square(fold.test, partial(free_run, plants[fold.block], frame))
     return errors
 
 

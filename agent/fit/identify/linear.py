@@ -57,7 +57,7 @@ def _turned(A: F8, B: F8, C: F8, D: F8, u: Sequence[F8], y: Sequence[F8]) -> tup
     X = np.vstack(states)
     mean = X.mean(axis=0)
     spread = (X - mean).T @ (X - mean) / len(X)
-    T = np.linalg.cholesky(spread + 1e-9 * np.trace(spread) / n * np.eye(n))
+    T = np.asarray(np.linalg.cholesky(spread + 1e-9 * np.trace(spread) / n * np.eye(n)), np.float64)
     inverse = np.linalg.inv(T)
     B, D = B.copy(), D.copy()
     B[:, -1] += A @ mean - mean
@@ -70,4 +70,4 @@ def _states(A: F8, B: F8, C: F8, D: F8, u: F8, y: F8) -> F8:
     n = len(A)
     free = simulation.run(A, B, C, D, u, np.zeros(n))
     x0 = np.linalg.lstsq(simulation.observability(A, C, len(u)), (y - free).ravel(), rcond=1e-10)[0]
-    return simulation.run(A, B, np.eye(n), np.zeros((n, u.shape[1])), u, x0)
+    return simulation.run(A, B, np.eye(n), np.zeros((n, u.shape[1])), u, np.asarray(x0, np.float64))
