@@ -24,13 +24,13 @@ import numpy as np
 from agent.core.nouns import F8
 from agent.twin.kind import Health
 
-# The bank. Speeding up of wear by e^a from new to failed; lives in units of `life_s`; standard deviation of a life's
+# The bank. Wear speeds up by e^a from new to failed; lives in units of `life_s`; standard deviation of a life's
 # length by diffusion, of the rate's change over one life, and of its sway, as shares; factors on R.
-SHAPES = (0.0, 1.5, 3.0)
+SHAPES = (-1.5, 0.0, 1.5, 3.0)
 LIVES = (0.3, 1.0, 3.0)
 DIFFUSIONS = (0.01, 0.08)
 WANDERS = (0.1, 0.4)
-SWAYS = (0.1, 0.7)
+SWAYS = (0.1, 0.4)
 NOISES = (1.0, 4.0)
 MEMORY = 0.03  # theta, of a life
 FORGETTING = 0.999
