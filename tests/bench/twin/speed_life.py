@@ -4,8 +4,8 @@
 
 Both run Monte Carlo to the end of discharge (3 V): the equations, parameters, Euler step of 1 s, first state with its
 covariance, process noise and load of ProgPy's battery example. Here it is the physics kind through `life.predict`, all
-particles at once: noise and limit stand at each 10 s, and the Euler steps run through between them (and, for comparison,
-at each 1 s). There it is `MonteCarlo.predict` of ProgPy in its own interpreter, which keeps no more than it must
+particles at once: noise and limit stand at each 10 s, and the Euler steps run through between them (and, to compare, at
+each 1 s). There it is `MonteCarlo.predict` of ProgPy in its own interpreter, which keeps no more than it must
 (save_freq beyond the horizon). Rounds alternate; the ratio is of medians, the range of single rounds.
 """
 
