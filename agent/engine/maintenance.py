@@ -1,8 +1,10 @@
 """Maintenance: people work on the machine. Its mode says so, models and alerts are silent, and models are told what was
 replaced.
 
-    maintenance rig  step=begin | end  [replaced=COMPONENT]  [recalibrated=TAG]
+    maintenance rig  step=begin | end  [replaced=COMPONENT,..]  [recalibrated=TAG,..]
     maintenance rig  step=undo        takes the last step back, with the health that the models had before it
+
+A model is told of one component or tag at a time, and begins anew what it knows of it.
 
 Alarms of the machine itself (ISA-18.2) go on, in the mode that the machine itself is in.
 """
@@ -42,10 +44,11 @@ def _done(asset: Asset, state: State, command: Command, now_ns: int) -> tuple[St
         raise ValueError("it is in maintenance already" if care.since_ns else "it is not in maintenance")
     begun = replace(care, since_ns=now_ns, user=command.user)
     now = begun if step == "begin" else Care(ended_ns=now_ns)
-    told = [f"{what} {name}" for what in TOLD if (name := command.args.get(what))]
-    kept = tuple(replace(s, undo=s.state) for s in state.models)
-    after = models.obey(asset, kept, command) if told else kept
-    text = f"maintenance {'began' if step == 'begin' else 'ended'}{''.join(f', {t}' for t in told)}"
+    told = [(what, name) for what in TOLD for name in command.args.get(what, "").split(",") if name]
+    after = tuple(replace(s, undo=s.state) for s in state.models)
+    for what, name in told:
+        after = models.obey(asset, after, replace(command, args={"step": step, what: name}))
+    text = f"maintenance {'began' if step == 'begin' else 'ended'}{''.join(f', {what} {n}' for what, n in told)}"
     return replace(state, maintenance=Maintenance(now, care), models=after), text
 
 

@@ -94,6 +94,15 @@ def learned(
     return replace(correlated, faults=_inflated(correlated, healthy))
 
 
+def taught(signatures: Signatures, cases: Sequence[Case]) -> Signatures:
+    """The signatures with faults learned from labelled cases, perhaps of sister machines (their z over this one's
+    spread); a fault of a known name is replaced. The inflation is the largest of the known ones."""
+    known = [f for f in signatures.faults if f.name not in {c.name for c in cases}]
+    ages = np.max([f.inflation for f in signatures.faults], axis=0) if known else np.ones(len(signatures.ages))
+    learnt = [replace(_expected(f), inflation=ages) for f in _labelled(cases)]
+    return replace(signatures, faults=(*known, *learnt))
+
+
 def _spots(stretches: Sequence[Stretch]) -> list[Stretch]:
     """SPOTS stretches of the length that a response needs, spread over the recording."""
     length = WARM + LAGS[-1] + 1

@@ -3,5 +3,17 @@
 from agent.twin.cycle import State, init, load, points, resume, step
 from agent.twin.foresight import question, urgent
 from agent.twin.obeying import obey
+from agent.twin.twin import fingerprint
 
-__all__ = ["State", "init", "load", "obey", "points", "question", "resume", "step", "urgent"]
+__all__ = [
+    "State",
+    "fingerprint",
+    "init",
+    "load",
+    "obey",
+    "points",
+    "question",
+    "resume",
+    "step",
+    "urgent",
+]

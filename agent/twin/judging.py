@@ -48,10 +48,9 @@ def resume(twin: Twin, state: State) -> State:
 def fold(twin: Twin, state: State, z: F8, remoteness: float, periods: int, *, settling: bool) -> State:
     """`periods` on. z f8[p]: normalised residuals; remoteness: 1 is the edge of what the twin has seen. While the
     reference settles a residual says nothing yet."""
-    charts = twin.charts
+    charts, share = twin.charts, whitening.trust(state.share, remoteness, periods)
     if charts is None:
-        return replace(state, z=z)
-    share = whitening.trust(state.share, remoteness, periods)
+        return replace(state, z=z, share=1.0 if settling else share)
     past = whitening.coast(charts.whitening, state.past, periods - 1)
     past, w = whitening.fold(charts.whitening, past, z, share)
     if settling:

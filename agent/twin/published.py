@@ -15,8 +15,7 @@ import numpy as np
 
 from agent.core import quality
 from agent.core.nouns import F8, U4, Kind, Mask, Point, Role, Values
-from agent.twin import living
-from agent.twin.isolation import Finding
+from agent.twin import accuracy, judging, living, whitening
 from agent.twin.kind import Channel, Health
 from agent.twin.signature import Fault
 from agent.twin.twin import Twin
@@ -27,26 +26,20 @@ PER_OUTPUT, PER_VIRTUAL = 7, 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:
-    """One cycle, in units: expected, residual, spread, deviation, cusum, skill, coverage f8[p] (NaN: none);
-    virtual, virtual_spread f8[v]; health, health_spread f8[h]; remoteness. settling: nothing counts yet."""
+    """What the filters say of one period, in units: expected, residual (NaN: not measured), spread f8[p]; virtual,
+    virtual_spread f8[v]; health, health_spread f8[h]; remoteness; uncertain bool[p]: the measurement itself is.
+    settling: nothing counts yet."""
 
     expected: F8
     residual: F8
     spread: F8
-    deviation: F8
-    cusum: F8
-    skill: F8
-    coverage: F8
     virtual: F8
     virtual_spread: F8
     health: F8
     health_spread: F8
     remoteness: float
-    finding: Finding
-    life: living.State | None
     uncertain: Mask
     settling: bool
-    outside: bool
 
 
 def points(twin: Twin) -> tuple[Point, ...]:
@@ -76,51 +69,57 @@ def absent(twin: Twin, why: int = quality.BAD_DATA_UNAVAILABLE) -> Values:
     return Values(np.full(count, np.nan), np.full(count, why, np.uint32))
 
 
-def values(twin: Twin, said: Said) -> Values:
+def values(twin: Twin, said: Said, judge: judging.State, scores: accuracy.State, life: living.State | None) -> Values:
     """Values in the order of `points`."""
-    likely = {s.name: s.probability for s in said.finding.suspects}
+    finding = judging.finding(twin, judge)
+    likely = {s.name: s.probability for s in finding.suspects}
     faults = np.array([likely.get(f.name, 0.0) for f in _faults(twin)])
-    rows = [said.expected, said.residual, said.spread, said.deviation, said.cusum, said.skill, said.coverage]
-    value = [
-        np.column_stack(rows).ravel(),
-        np.column_stack([said.virtual, said.virtual_spread]).ravel(),
-        np.column_stack([said.health, said.health_spread]).ravel(),
-        np.array([said.remoteness, np.nan]),
-        faults,
-    ]
-    lives, lives_status, lives_text = living.values(twin, said.life)
-    status = [
-        _output_status(said).ravel(),
-        np.full(2 * len(said.virtual), _model(said), np.uint32),
-        np.full(2 * len(said.health), _model(said), np.uint32),
-        np.full(2 + len(faults), _model(said), np.uint32),
-    ]
-    text = said.finding.text or said.finding.reason
-    row = sum(len(part) for part in value[:3]) + 1
-    first = row + 1 + len(faults)
-    texts = {row: text, **{first + k * living.PER_PART: words for k, words in enumerate(lives_text)}}
-    return Values(np.concatenate([*value, lives]), np.concatenate([*status, lives_status]), texts)
+    lives, lives_status, lives_text = living.values(twin, life)
+    of_outputs = _of_outputs(twin, said, judge, scores)
+    head = np.concatenate(
+        [
+            of_outputs.ravel(),
+            np.column_stack([said.virtual, said.virtual_spread]).ravel(),
+            np.column_stack([said.health, said.health_spread]).ravel(),
+        ]
+    )
+    status = np.full(len(head) + 2 + len(faults) + len(lives), _model(said), np.uint32)
+    status[: of_outputs.size] = _output_status(said, of_outputs).ravel()
+    status[len(status) - len(lives) :] = lives_status
+    first = len(head) + 2 + len(faults)
+    texts = {len(head) + 1: finding.text or finding.reason}
+    texts.update({first + k * living.PER_PART: words for k, words in enumerate(lives_text)})
+    return Values(np.concatenate([head, (said.remoteness, np.nan), faults, lives]), status, texts)
+
+
+def _of_outputs(twin: Twin, said: Said, judge: judging.State, scores: accuracy.State) -> F8:
+    """f8[p, PER_OUTPUT]."""
+    out = np.empty((len(said.expected), PER_OUTPUT))
+    out[:, 0], out[:, 1], out[:, 2] = said.expected, said.residual, said.spread
+    out[:, 3], out[:, 4] = judging.deviations(twin, judge), judging.cusums(twin, judge)
+    if said.settling:
+        out[:, 3:5] = np.nan
+    out[~np.isfinite(said.residual), 3:5] = np.nan
+    out[:, 5], out[:, 6] = accuracy.skill(scores), accuracy.coverage(scores)
+    return out
 
 
 def _model(said: Said) -> int:
     """What the twin's own word is worth: Uncertain while it settles and where it extrapolates."""
     if said.settling:
         return quality.UNCERTAIN_INITIAL_VALUE
-    return quality.UNCERTAIN_SUB_NORMAL if said.outside else quality.GOOD
+    return quality.UNCERTAIN_SUB_NORMAL if said.remoteness > whitening.REMOTE else quality.GOOD
 
 
-def _output_status(said: Said) -> U4:
-    """u4[p, 7]: what is compared is no better than the measurement, and absent where there is none."""
-    model = _model(said)
-    status = np.full((len(said.expected), PER_OUTPUT), model, np.uint32)
-    measured = np.isfinite(said.residual)
+def _output_status(said: Said, value: F8) -> U4:
+    """u4[p, PER_OUTPUT]: what is compared is no better than the measurement, and absent where there is none."""
+    model, waiting = _model(said), quality.BAD_WAITING_FOR_INITIAL_DATA
+    status = np.full(value.shape, model, np.uint32)
     compared = np.where(said.uncertain, quality.UNCERTAIN, model)
-    compared = np.where(measured, compared, quality.BAD_DATA_UNAVAILABLE)
+    compared[np.isnan(said.residual)] = quality.BAD_DATA_UNAVAILABLE
     status[:, 1] = compared
-    waiting = quality.BAD_WAITING_FOR_INITIAL_DATA
-    status[:, 3:5] = np.where(np.isfinite(said.deviation), compared, np.where(measured, waiting, compared))[:, None]
-    status[:, 5] = np.where(np.isfinite(said.skill), model, waiting)
-    status[:, 6] = np.where(np.isfinite(said.coverage), model, waiting)
+    status[:, 3:] = np.where(np.isnan(value[:, 3:]), waiting, status[:, 3:])
+    status[:, 3:5] = np.where(np.isnan(value[:, 3:5]), np.maximum(compared, waiting)[:, None], compared[:, None])
     return status
 
 

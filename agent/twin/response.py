@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.core.nouns import F8
+from agent.twin.kind import Health
 from agent.twin.plant import Plant
 
 SETTLE_PERIODS = 20000
@@ -16,6 +17,7 @@ STILL = 1e-5
 STEP = 1e-5
 STANDS = 1.0 - 1e-7
 ROWS = (60, 6000)
+Z95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +47,16 @@ class Responses:
     time_s: F8
     up: F8
     down: F8
+
+
+def when_new(health: Health) -> tuple[float, float]:
+    """95 % interval of a health parameter of a new machine, in its unit."""
+    middle = health.inner(health.nominal)
+    ends = np.array([[middle - Z95 * health.spread], [middle + Z95 * health.spread]])
+    whole = np.zeros((2, health.state + 1))
+    whole[:, health.state :] = ends
+    low, high = sorted(health.value(whole).tolist())
+    return low, high
 
 
 def operating(plant: Plant) -> Operating:

@@ -91,6 +91,14 @@ def test_a_replaced_component_begins_anew_and_an_undo_brings_back_the_health_the
     assert at(built, shots[2], WEAR)[0] == pytest.approx(0.4)
 
 
+def test_a_model_is_told_of_one_component_or_tag_at_a_time():
+    built = kept()
+    both = care("begin", replaced="pump", recalibrated="tank/level,tank/flow")
+    state, shots = play(built, [at_level(1), at_level(2, both)])
+    assert "replaced pump, recalibrated tank/level, recalibrated tank/flow by jane" in shots[1].events[1].text
+    assert (state.models[0].state.wear, state.models[0].state.life) == (0.0, "tank/flow set right")
+
+
 def test_an_undo_takes_back_one_step_and_no_more():
     built = kept()
     state, shots = play(built, [at_level(1), at_level(2, care("begin", replaced="pump")), at_level(3, care("undo"))])

@@ -1,4 +1,4 @@
-"""What-if against closed forms: the moments of a linear system, first passage, common random numbers, the PLC's loop."""
+"""What-if against closed forms: moments of a linear system, first passage, common random numbers, the loop."""
 
 import math
 from dataclasses import replace
@@ -115,7 +115,9 @@ def test_a_violation_shorter_than_its_delay_is_let_go():
 
 
 def test_a_cost_is_the_integral_over_hours():
-    question = Question((Change(SPEED, 80.0),), 7200.0, costs=(Cost("energy", POWER), Cost("speed", SPEED)), particles=2)
+    question = Question(
+        (Change(SPEED, 80.0),), 7200.0, costs=(Cost("energy", POWER), Cost("speed", SPEED)), particles=2
+    )
     outcome = ask(replace(question, horizon_s=1800.0), machine=plant(Q=0.0), start=Start(belief(1e-9), NOW, {}))
     assert outcome.cost[1, :, 1] == pytest.approx([30.0, 40.0, 10.0])
     # 100 W for half an hour; then power = 100 + 20 (0.5 x + 0.5 u), u 2, x settles at 2 within a minute: 140 W
@@ -126,7 +128,9 @@ def test_a_cost_is_the_integral_over_hours():
 def test_the_loop_holds_its_set_point_and_an_input_set_by_hand_stops_it():
     control, start = Control((LOOP,)), Start(belief(0.01), NOW, {"control/setpoint": 0.2})
     machine = plant(Q=1e-7)
-    moved = ask(Question((Change("control/setpoint", 0.25, 60.0),), 1500.0), machine=machine, control=control, start=start)
+    moved = ask(
+        Question((Change("control/setpoint", 0.25, 60.0),), 1500.0), machine=machine, control=control, start=start
+    )
     assert moved.band[0, -1, 2, 1] == pytest.approx(0.2, abs=0.002)
     assert moved.band[1, -1, 2, 1] == pytest.approx(0.25, abs=0.002)
     manual = ask(Question((Change(SPEED, 66.0, 60.0),), 600.0), machine=machine, control=control, start=start)

@@ -13,14 +13,16 @@ matplotlib is imported inside the functions that draw: pip install 'edgetwin[fit
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from agent.fit.report import choices, page, runs, seen, style
-from agent.fit.report.material import Candidate, Material, Parameter, Run
+from agent.fit.report.material import Candidate, Material, Parameter, Run, estimated
 from agent.twin import response
+from agent.twin.kind import Health
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -134,12 +136,23 @@ def _cells(folds: np.ndarray[tuple[int], np.dtype[np.float64]], most: int) -> li
 
 
 def _parameters(material: Material) -> str:
-    if not material.parameters:
+    known = material.parameters or estimated(material.twin)
+    healths = material.twin.plant.health
+    if not known and not healths:
         return ""
-    unsure = [p.name for p in material.parameters if not p.identified]
+    unsure = [p.name for p in known if not p.identified]
     said = f"The data say no more than the bounds of: {', '.join(unsure)}." if unsure else ""
-    drawn = _drawn(choices.parameters(material.parameters), "Parameters with intervals between their bounds")
-    return page.section("Parameters", page.words(said), drawn, note=BETWEEN)
+    drawn = _drawn(choices.parameters(known), "Parameters with intervals between their bounds") if known else ""
+    return page.section("Parameters", page.words(said), drawn, _healths(healths), note=BETWEEN if known else "")
+
+
+def _healths(healths: Sequence[Health]) -> str:
+    rows = []
+    for one in healths:
+        low, high = response.when_new(one)
+        failed = "" if math.isnan(one.failed) else f"{one.failed:.4g}"
+        rows.append([one.name, one.component, one.unit, f"{one.nominal:.4g}", f"{low:.4g} to {high:.4g}", failed])
+    return page.table(["health", "component", "unit", "new", "95 % when new", "worn out at"], rows)
 
 
 def _dynamics(material: Material) -> str:

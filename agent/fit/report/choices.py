@@ -101,12 +101,13 @@ def parameters(known: Sequence[Parameter]) -> Figure:
     """Each between its bounds: the value with its 95 % interval; grey where the data say no more than the bounds."""
     figure, ((axes,),) = panels(1, height_in=0.7 + 0.36 * len(known))
     for row, one in enumerate(known):
-        value, low, high = (_share(one, x) for x in (one.value, one.low, one.high))
+        ends = (one.low, one.high) if one.identified else (one.bound_low, one.bound_high)
+        value, low, high = (_share(one, x) for x in (one.value, *ends))
         colour = BLUE if one.identified else GREY
         axes.plot([0.0, 1.0], [row, row], color=PALE, lw=5, solid_capstyle="round", zorder=1)
         axes.plot([max(low, 0.0), min(high, 1.0)], [row, row], color=colour, lw=5, alpha=0.45, zorder=2)
         axes.plot(value, row, "o", ms=7, color=colour, mec="white", zorder=3)
-        text = f"{one.value:.4g} {one.unit}".rstrip() + f"   {one.low:.3g} to {one.high:.3g}"
+        text = f"{one.value:.4g} {one.unit}".rstrip() + f"   {ends[0]:.3g} to {ends[1]:.3g}"
         axes.annotate(text, (1.03, row), va="center", fontsize=8.5, color=INK if one.identified else GREY)
     axes.set_yticks(range(len(known)), [p.name for p in known])
     axes.set_xticks([0.0, 1.0], ["lower bound", "upper bound"])

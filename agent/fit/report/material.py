@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from agent.core.nouns import F8
 from agent.twin.twin import Twin
@@ -49,6 +48,7 @@ class Parameter:
     bound_low: float
     bound_high: float
     identified: bool = True
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,4 +76,21 @@ class Material:
     notes: tuple[str, ...] = ()
 
 
-NO_COLUMNS: F8 = np.zeros((0, 0))
+def estimated(twin: Twin) -> tuple[Parameter, ...]:
+    """The fitted parameters of a kind that keeps them in its file, in SI units; none of another kind."""
+    params = twin.plant.params
+    values = {f"{c.name}.{name}": x for c in getattr(params, "components", ()) for name, x in c.values.items()}
+    return tuple(
+        Parameter(
+            name=one.parameter,
+            unit="",
+            value=values.get(one.parameter, math.nan),
+            low=one.interval_low,
+            high=one.interval_high,
+            bound_low=one.low,
+            bound_high=one.high,
+            identified=math.isfinite(one.interval_low),
+            remark=one.remark,
+        )
+        for one in getattr(params, "estimates", ())
+    )

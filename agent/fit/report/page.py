@@ -28,6 +28,7 @@ td { text-align: right; border-bottom: 1px solid var(--rule); }
 th, td { padding: 5px 14px; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 .wide { overflow-x: auto; }
+pre { font: 13px/1.45 ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; overflow-x: auto; }
 figure { margin: 12px 0 20px; }
 svg { width: 100%; height: auto; display: block; }
 @media print { body { background: white; } main { padding: 0; } figure, table { break-inside: avoid; } }
@@ -86,3 +87,8 @@ def listed(items: Sequence[str]) -> str:
     """Points, one a line."""
     inner = "".join(f"<li>{escape(item)}</li>" for item in items)
     return f"<ul>{inner}</ul>" if inner else ""
+
+
+def verbatim(lines: Sequence[str]) -> str:
+    """Lines as a terminal shows them."""
+    return f"<pre>{escape(chr(10).join(lines))}</pre>"

@@ -77,7 +77,7 @@ def panels(rows: int, columns: int = 1, *, height_in: float, sharex: bool = Fals
 def svg(figure: Figure) -> str:
     """The picture as an element of a page; the same figure gives the same text."""
     out = io.StringIO()
-    figure.savefig(out, format="svg", dpi=130, metadata={"Date": None, "Creator": None})
+    figure.savefig(out, format="svg", dpi=130, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = out.getvalue()
     return text[text.index("<svg") :].replace("'DejaVu Sans'", FONTS.replace("'", "&apos;"))
 

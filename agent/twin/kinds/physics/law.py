@@ -34,11 +34,12 @@ class Law:
     @property
     def needs(self) -> tuple[str, ...]:
         """The names of the arguments."""
-        return _arguments(self.equation)
+        return arguments(self.equation)
 
 
 @cache
-def _arguments(equation: Callable[..., Any]) -> tuple[str, ...]:
+def arguments(equation: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a function's arguments."""
     return tuple(inspect.signature(equation).parameters)
 
 

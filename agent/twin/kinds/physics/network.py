@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -9,7 +10,7 @@ from typing import Any
 
 from agent.twin.kinds.physics import hydraulics
 from agent.twin.kinds.physics.components import KINDS
-from agent.twin.kinds.physics.law import ComponentKind, Quantity
+from agent.twin.kinds.physics.law import ComponentKind, Quantity, arguments
 from agent.twin.kinds.physics.params import Component, Line, Params
 
 # What a component reads from the line that leads through it.
@@ -112,19 +113,19 @@ def _of_line(line: Line, params: Params) -> Iterator[Equation]:
 
 
 def _series(line: Line, params: Params) -> Iterator[Equation]:
-    """lift, linear and square of the whole line, and the flow that balances them."""
-    parts = {what: tuple(f"{part}.{what}" for part in line.through) for what in hydraulics.LOSSES}
-    name, ends = line.name, (f"{line.source}.level", f"{line.name}.rise")
+    """lift = 2 half Q + square Q |Q| of the whole line, and the flow that solves it."""
+    name = line.name
+    lift, linear, square = (tuple(f"{part}.{what}" for part in line.through) for what in hydraulics.LOSSES)
+    ends = (f"{name}.drive", f"{line.source}.level", *((f"{name}.against",) if line.submerged else ()))
     pumped = any(c.kind == "pump" for c in params.components if c.name in line.through)
-    yield Equation(f"{name}.pumped", parts["lift"], hydraulics.total)
-    if line.submerged:
-        yield Equation(f"{name}.lift", (*ends, f"{line.to}.level", f"{name}.pumped"), hydraulics.submerged_end)
-    else:
-        yield Equation(f"{name}.lift", (*ends, f"{name}.pumped"), hydraulics.free_end)
-    yield Equation(f"{name}.linear", parts["linear"], hydraulics.total)
-    yield Equation(f"{name}.square", parts["square"], hydraulics.total)
-    balance = hydraulics.both_ways if line.submerged and not pumped else hydraulics.one_way
-    yield Equation(f"{name}.flow", tuple(f"{name}.{what}" for what in hydraulics.LOSSES), balance)
+    flow = hydraulics.both_ways if line.submerged and not pumped else hydraulics.one_way
+    yield Equation(f"{name}.drive", (f"{name}.rise", *lift), hydraulics.driving)
+    yield Equation(f"{name}.against", (f"{line.to}.level",), operator.neg)
+    yield Equation(f"{name}.lift", ends, hydraulics.total)
+    yield Equation(f"{name}.half", linear, hydraulics.halved)
+    yield Equation(f"{name}.half_squared", (f"{name}.half",), lambda half: half * half)
+    yield Equation(f"{name}.square", square, hydraulics.total)
+    yield Equation(f"{name}.flow", tuple(f"{name}.{n}" for n in arguments(flow)), flow)
 
 
 def _level(tank: Component, lines: tuple[Line, ...]) -> Equation:
