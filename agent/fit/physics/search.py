@@ -20,7 +20,7 @@ from agent.fit.physics.reading import Unknown
 from agent.fit.physics.trajectories import Trial
 
 CANDIDATES = 120
-EVALUATIONS = 60
+EVALUATIONS = 40
 SEED = 4
 
 
