@@ -50,6 +50,7 @@ def detector(
     budget_per_day: float,
     window: int,
     period_s: float | None,
+    exclude: Path | None,
 ) -> None:
     """Fit, report, write."""
     _fit(
@@ -64,6 +65,7 @@ def detector(
         budget_alarms_per_day=budget_per_day,
         period_s=period_s,
         window=window,
+        exclude=exclude,
     )
 
 

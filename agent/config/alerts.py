@@ -34,10 +34,17 @@ def of(loaded: LoadedAsset) -> Iterator[Rule]:
     for role, make in MAKE.items():
         for model in loaded.models:
             for point in model.points:
-                if point.role is role and point.kind in (Kind.NUMBER, Kind.ENUMERATION):
+                if point.role is role and point.kind in (Kind.NUMBER, Kind.ENUMERATION) and not _whole(model, point):
                     rule = make(loaded.kind, model, point, loaded.asset.id + "/")
                     if rule is not None:
                         yield replace(rule, modes=model.modes, standing=baseline.standing(model.baseline))
+
+
+def _whole(model: LoadedModel, point: Point) -> bool:
+    """Whether it is the life of the whole, which its parts tell one by one."""
+    base = point.id.removesuffix(NOT_BEFORE)
+    ends = point.role is Role.LIFE and base != point.id
+    return ends and any(p.id.startswith(base + ".") and p.id.endswith(NOT_BEFORE) for p in model.points if p != point)
 
 
 def standing(loaded: LoadedAsset) -> Mapping[str, str]:
@@ -111,7 +118,7 @@ def _isolation(kind: Class, model: LoadedModel, point: Point, asset: str) -> Rul
         on_delay_s=given.on_delay_s,
         off_delay_s=given.off_delay_s,
         of=(point.of or point.id).removeprefix(asset),
-        message=f"{point.description or name} is the likely fault",
+        message=f"residuals speak for {name.rpartition('/')[2].removeprefix('fault.')}",
     )
 
 
@@ -136,7 +143,7 @@ def _life(kind: Class, model: LoadedModel, point: Point, asset: str) -> Rule | N
     if not name.endswith(NOT_BEFORE) or known is None or known.dimension != "time":
         return None
     lead = model.life_lead_h * 3600.0 / known.factor
-    of_what = name.removesuffix(NOT_BEFORE)
+    of_what = name.removesuffix(NOT_BEFORE).rpartition("/")[2].removeprefix("life.")
     return Rule(
         id=name,
         point=name,

@@ -237,6 +237,16 @@ class Command(Request):
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What a model would have computed by the worker: `function` (dotted, bytes to bytes) of `body`; `do` names the
+    Command that brings the answer."""
+
+    do: str
+    function: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """One value for a driver (a text, an array): index into the source's tag list."""
 

@@ -1,14 +1,17 @@
 """Maintenance: people work on the machine. Its mode says so, models and alerts are silent, and models are told what was
 replaced.
 
-    maintenance rig  step=begin | end  [replaced=COMPONENT]  [recalibrated=TAG]
+    maintenance rig  step=begin | end  [replaced=COMPONENT,..]  [recalibrated=TAG,..]
     maintenance rig  step=undo        takes the last step back, with the health that the models had before it
+
+A model is told of one component or tag at a time, and begins anew what it knows of it.
 
 Alarms of the machine itself (ISA-18.2) go on, in the mode that the machine itself is in.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from agent.core.nouns import Command, Event, Frame, Mode
@@ -41,10 +44,11 @@ def _done(asset: Asset, state: State, command: Command, now_ns: int) -> tuple[St
         raise ValueError("it is in maintenance already" if care.since_ns else "it is not in maintenance")
     begun = replace(care, since_ns=now_ns, user=command.user)
     now = begun if step == "begin" else Care(ended_ns=now_ns)
-    told = [f"{what} {name}" for what in TOLD if (name := command.args.get(what))]
-    kept = tuple(replace(s, undo=s.state) for s in state.models)
-    after = models.obey(asset, kept, command) if told else kept
-    text = f"maintenance {'began' if step == 'begin' else 'ended'}{''.join(f', {t}' for t in told)}"
+    told = [(what, name) for what in TOLD for name in command.args.get(what, "").split(",") if name]
+    after = tuple(replace(s, undo=s.state) for s in state.models)
+    for what, name in told:
+        after = models.obey(asset, after, replace(command, args={"step": step, what: name}))
+    text = f"maintenance {'began' if step == 'begin' else 'ended'}{''.join(f', {what} {n}' for what, n in told)}"
     return replace(state, maintenance=Maintenance(now, care), models=after), text
 
 
@@ -59,6 +63,21 @@ def _undone(state: State) -> tuple[State, str]:
 def _restored(state: ModelState) -> ModelState:
     """The model as it was; it is outside its modes then, so that it goes on with what is lasting in it."""
     return state if state.undo is None else replace(state, state=state.undo, entered_ns=-1, undo=None)
+
+
+def periods(events: Iterable[tuple[int, str]]) -> list[tuple[int, int]]:
+    """From (time, change) in order: (begin, end) of each maintenance, end 0 where it goes on; one whose beginning was
+    taken back is none."""
+    found, last = list[tuple[int, int]](), ""
+    for t_ns, change in events:
+        if change == CHANGE["begin"]:
+            found.append((t_ns, 0))
+        elif change == CHANGE["end"] and found:
+            found[-1] = (found[-1][0], t_ns)
+        elif change == CHANGE["undo"] and found:
+            found[-1:] = [(found[-1][0], 0)] if last == CHANGE["end"] else []
+        last = change if change in CHANGE.values() else last
+    return found
 
 
 def mode(state: State) -> Mode:

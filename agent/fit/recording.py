@@ -157,20 +157,21 @@ def _times(path: str, cells: list[str]) -> F8:
     out = np.empty(len(cells))
     for i, cell in enumerate(cells):
         try:
-            out[i] = _seconds(cell.strip())
+            out[i] = seconds(cell.strip())
         except ValueError as error:
             raise FitError(f"{path}:{i + 2}: time {cell!r}, expected seconds or an ISO 8601 stamp") from error
     return out
 
 
-def _seconds(cell: str) -> float:
+def seconds(cell: str) -> float:
+    """The time in a cell: seconds as they stand, an ISO 8601 stamp as seconds since 1970 in UTC; else ValueError."""
     if cell[4:5] == "-":
         stamp = datetime.fromisoformat(cell)
         return (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp()
-    seconds = float(cell)
-    if not np.isfinite(seconds):
+    number = float(cell)
+    if not np.isfinite(number):
         raise ValueError(cell)
-    return seconds
+    return number
 
 
 def _number(cell: str, separator: str) -> float:

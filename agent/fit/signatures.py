@@ -32,7 +32,7 @@ WILD = 4.0
 # Size of the faults put in, in scales of the recording or of what is to be expected of a health parameter.
 PUT_IN = 0.1
 WORN = 0.2
-# A fault is expected to move the residual it hits most by so much; one of that size that moves none by SEEN is left out.
+# A fault is expected to move the residual it hits most by so much; what moves none by SEEN is left out.
 EXPECTED = 10.0
 SEEN = 0.2
 
@@ -92,6 +92,15 @@ def learned(
     )
     correlated = replace(bare, covariance=_covariance(bare, healthy))
     return replace(correlated, faults=_inflated(correlated, healthy))
+
+
+def taught(signatures: Signatures, cases: Sequence[Case]) -> Signatures:
+    """The signatures with faults learned from labelled cases, perhaps of sister machines (their z over this one's
+    spread); a fault of a known name is replaced. The inflation is the largest of the known ones."""
+    known = [f for f in signatures.faults if f.name not in {c.name for c in cases}]
+    ages = np.max([f.inflation for f in signatures.faults], axis=0) if known else np.ones(len(signatures.ages))
+    learnt = [replace(_expected(f), inflation=ages) for f in _labelled(cases)]
+    return replace(signatures, faults=(*known, *learnt))
 
 
 def _spots(stretches: Sequence[Stretch]) -> list[Stretch]:

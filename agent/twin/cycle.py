@@ -14,27 +14,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
-from agent.core.nouns import F8, Frame, Point, Values
-from agent.twin import accuracy, filtering, judging, published, reading, whitening
+from agent.core import quality
+from agent.core.nouns import F8, Frame, Mask, Point, Values
+from agent.twin import accuracy, filtering, judging, living, published, reading, wear
 from agent.twin.filtering import Belief, Filter, Innovation, Sample
-from agent.twin.filtering.roots import root
 from agent.twin.published import PER_OUTPUT, PER_VIRTUAL, Said
 from agent.twin.twin import Twin, load
 
 __all__ = ["PER_OUTPUT", "PER_VIRTUAL", "State", "init", "load", "points", "resume", "step"]
 
 CATCH_UP_PERIODS = 60
+LONGEST_SETTLING = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """started: 0 before the first usable frame. settling: periods until the reference stands by itself. missing:
-    periods since the inputs were complete. carry_ns: time not yet made into periods. held f8[m]: inputs as last seen.
-
-    health: belief in the health parameters, kept over stops. last: what the last cycle gave.
+    """started: periods since the first usable frame, it included; 0 before it. settling: periods until the reference
+    stands by itself. missing: periods since the inputs were complete. carry_ns: time not yet made into periods. held
+    f8[m]: inputs as last seen. health: belief in the health parameters, kept over stops. last: what was last given.
     """
 
     started: int
@@ -47,6 +48,7 @@ class State:
     judging: judging.State
     accuracy: accuracy.State
     health: Belief
+    life: living.State | None
     last: Values
 
 
@@ -71,7 +73,8 @@ def init(twin: Twin) -> State:
         tracking=empty,
         judging=judging.begin(twin),
         accuracy=accuracy.begin(plant),
-        health=_health(twin, empty.belief),
+        health=wear.of(plant, empty.belief),
+        life=living.begin(twin),
         last=published.absent(twin),
     )
 
@@ -79,7 +82,8 @@ def init(twin: Twin) -> State:
 def resume(twin: Twin, state: State) -> State:
     """Before the first frame after a stop, or after inputs were missing too long: what was learned stays."""
     kept = judging.resume(twin, state.judging)
-    return replace(init(twin), judging=kept, accuracy=accuracy.broken(state.accuracy), health=state.health)
+    past = accuracy.broken(state.accuracy)
+    return replace(init(twin), judging=kept, accuracy=past, health=state.health, life=state.life)
 
 
 def step(twin: Twin, state: State, frame: Frame, so_far: Mapping[str, tuple[float, int]]) -> tuple[State, Values]:
@@ -113,8 +117,9 @@ def _started(twin: Twin, state: State, frame: Frame) -> State:
     if not (complete and np.isfinite(sample.y).any()):
         return state
     settling = math.ceil(twin.settle_s / twin.plant.period_s)
-    tracking = filtering.begin(twin.plant, sample, prior=_prior(twin, state.health))
-    return replace(state, started=1, settling=settling, held=sample.u, reference=tracking, tracking=tracking)
+    tracking = filtering.begin(twin.plant, sample, prior=wear.known(twin.plant, state.health))
+    last = published.absent(twin, quality.BAD_WAITING_FOR_INITIAL_DATA)
+    return replace(state, started=1, settling=settling, held=sample.u, reference=tracking, tracking=tracking, last=last)
 
 
 def _revised(twin: Twin, state: State, frame: Frame) -> State:
@@ -137,56 +142,67 @@ def _after(twin: Twin, state: State, sample: Sample, periods: int) -> State:
         reference, judged = filtering.step(
             plant, state.reference, _trusting(twin, sample), reference=twin.reference, frozen=True, bounded=True
         )
-    expected = judged.expected[: len(plant.outputs)]
-    remoteness = float(twin.domain.remoteness(sample.u, expected))
-    left = _settling(twin, remoteness, state.settling, periods)
+    remoteness = float(twin.domain.remoteness(sample.u, judged.expected[: len(plant.outputs)]))
+    started = state.started + periods
+    left = _settling(twin, remoteness, state.settling, periods, started)
     if settling and not left:
-        reference = _healthy(twin, tracking)
-    after = replace(state, settling=left, reference=reference, tracking=tracking)
+        reference = wear.as_fitted(plant, tracking)
     z = judged.nu / judged.sd
-    after = replace(after, judging=judging.fold(twin, state.judging, z, remoteness, periods, settling=left > 0))
-    after = _scored(twin, after, sample, judged)
-    return replace(after, last=published.values(_said(twin, after, sample, tracked, judged, remoteness)))
+    judge = judging.fold(twin, state.judging, z, remoteness, periods, settling=left > 0)
+    spread = _spread(twin, judged)
+    scores, health, life = _learned(
+        twin, state, tracking, sample, np.abs(judged.nu) <= accuracy.BAND * spread, left, periods
+    )
+    p, x = len(plant.outputs), tracking.belief.x
+    said = Said(
+        expected=judged.expected[:p],
+        residual=judged.nu,
+        spread=spread,
+        virtual=plant.observe(x, sample.u)[p:],
+        virtual_spread=np.hypot(twin.spread[p:], tracked.spread[p:]),
+        health=wear.values(plant, x),
+        health_spread=wear.spreads(plant, health),
+        remoteness=remoteness,
+        uncertain=sample.weight > 1.0,
+        settling=left > 0,
+    )
+    return State(
+        started=started,
+        settling=left,
+        missing=state.missing,
+        carry_ns=state.carry_ns,
+        held=state.held,
+        reference=reference,
+        tracking=tracking,
+        judging=judge,
+        accuracy=scores,
+        health=health,
+        life=life,
+        last=published.values(twin, said, judge, scores, life),
+    )
 
 
-def _settling(twin: Twin, remoteness: float, left: int, periods: int) -> int:
-    """Periods left to settle. A start from outside the domain takes longer: a third of the time begins inside it."""
-    if left and remoteness > 1.0:
-        return max(left - periods, math.ceil(twin.settle_s / twin.plant.period_s / 3.0))
+def _settling(twin: Twin, remoteness: float, left: int, periods: int, started: int) -> int:
+    """Periods left to settle. A start from outside the domain takes longer: a third of the time begins inside it, but
+    a machine that has changed for good is not waited for."""
+    whole = math.ceil(twin.settle_s / twin.plant.period_s)
+    if left and remoteness > 1.0 and started < LONGEST_SETTLING * whole:
+        return max(left - periods, math.ceil(whole / 3.0))
     return max(left - periods, 0)
 
 
-def _scored(twin: Twin, state: State, sample: Sample, judged: Innovation) -> State:
-    """Accuracy and health after this period, unless it still settles."""
-    if state.settling:
-        return replace(state, accuracy=accuracy.broken(state.accuracy))
-    plant = twin.plant
-    inside = np.where(np.isfinite(judged.nu), np.abs(judged.nu) <= accuracy.BAND * _spread(twin, judged), np.nan)
-    folded = accuracy.fold(plant, state.accuracy, state.tracking.belief.x, sample.u, sample.y, inside)
-    return replace(state, accuracy=folded, health=_health(twin, state.tracking.belief))
-
-
-def _said(twin: Twin, state: State, sample: Sample, tracked: Innovation, judged: Innovation, remoteness: float) -> Said:
-    plant, p = twin.plant, len(twin.plant.outputs)
-    compared = np.isfinite(judged.nu) & (state.settling == 0)
-    belief = state.tracking.belief
-    health = state.health
-    return Said(
-        expected=judged.expected[:p],
-        residual=judged.nu,
-        spread=_spread(twin, judged),
-        deviation=np.where(compared, judging.deviations(twin, state.judging), np.nan),
-        cusum=np.where(compared, judging.cusums(twin, state.judging), np.nan),
-        skill=accuracy.skill(state.accuracy),
-        coverage=accuracy.coverage(state.accuracy),
-        virtual=plant.observe(belief.x, sample.u)[p:],
-        virtual_spread=np.hypot(twin.spread[p:], tracked.spread[p:]),
-        health=np.array([h.value(belief.x) for h in plant.health]),
-        health_spread=_health_spread(twin, health),
-        remoteness=remoteness,
-        uncertain=sample.weight > 1.0,
-        settling=state.settling > 0,
-        outside=remoteness > whitening.REMOTE,
+def _learned(
+    twin: Twin, state: State, tracking: Filter, sample: Sample, inside: Mask, left: int, periods: int
+) -> tuple[accuracy.State, Belief, living.State | None]:
+    """Accuracy, health and life after this period; they stand still while it settles."""
+    if left:
+        return accuracy.broken(state.accuracy), state.health, state.life
+    plant, belief = twin.plant, tracking.belief
+    covered = np.where(np.isfinite(sample.y), inside, np.nan)
+    return (
+        accuracy.fold(plant, state.accuracy, belief.x, sample.u, sample.y, covered),
+        wear.of(plant, belief),
+        living.fold(twin, state.life, belief, sample.u, periods * plant.period_s),
     )
 
 
@@ -198,43 +214,10 @@ def _spread(twin: Twin, judged: Innovation) -> F8:
 
 def _trusting(twin: Twin, sample: Sample) -> Sample:
     """The sample as the reference sees it: model error, as it was on held-out rows, counts as noise."""
-    p = len(twin.plant.outputs)
-    return replace(sample, weight=sample.weight * twin.spread[:p] ** 2 / twin.plant.noise)
+    return Sample(sample.t_ns, sample.u, sample.y, sample.weight * _error_share(twin))
 
 
-def _rows(twin: Twin) -> list[int]:
-    return [h.state for h in twin.plant.health]
-
-
-def _health(twin: Twin, belief: Belief) -> Belief:
-    """The part of a belief that is the health parameters: x f8[h], root f8[h,h]."""
-    rows = _rows(twin)
-    P = belief.root[rows] @ belief.root[rows].T
-    return Belief(belief.x[rows], root(P))
-
-
-def _health_spread(twin: Twin, health: Belief) -> F8:
-    """Standard deviation of each health parameter in its unit, to first order: f8[h]."""
-    inner = np.sqrt(np.sum(health.root**2, axis=1))
-    return np.array(
-        [s * (abs(h.nominal) if h.relative else 1.0) for h, s in zip(twin.plant.health, inner, strict=True)]
-    )
-
-
-def _prior(twin: Twin, health: Belief) -> Belief:
-    """The plant's prior, with what is known of its health."""
-    x, P = (part.copy() for part in twin.plant.prior)
-    rows = _rows(twin)
-    x[rows] = health.x
-    P[rows, :] = P[:, rows] = 0.0
-    P[np.ix_(rows, rows)] = health.root @ health.root.T
-    return Belief(x, root(P))
-
-
-def _healthy(twin: Twin, tracking: Filter) -> Filter:
-    """The reference as it sets out: where the machine is, with the health that it had at the fit, known for certain."""
-    rows, belief = _rows(twin), tracking.belief
-    x, known = belief.x.copy(), belief.root.copy()
-    x[rows] = twin.plant.prior[0][rows]
-    known[rows] = 0.0
-    return replace(tracking, now=replace(tracking.now, belief=Belief(x, known)), past=())
+@lru_cache(maxsize=256)
+def _error_share(twin: Twin) -> F8:
+    """Variance of healthy residuals over that of the sensors' noise: f8[p]."""
+    return np.asarray(twin.spread[: len(twin.plant.outputs)] ** 2 / twin.plant.noise, np.float64)

@@ -34,6 +34,7 @@ TRUSTED = 0.5
 ABSURD = 1e3
 EVIDENCE = 3.0
 EXPLAINED = 0.4
+SIGMAS = 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +110,9 @@ def weighed(signatures: Signatures, w: F8) -> tuple[F8, F8, F8, float]:
     m = v * n
     evidence = 0.5 * n * m - 0.5 * np.log1p(t.scale**2 * d) + np.log(t.prior) + _one_sided(t.side, m / np.sqrt(v))
     sums, size, spread = _by_fault(len(signatures.faults), t.fault, evidence, m, v)
-    return sums, size, spread, best / max(energy - count, best, 1e-12)
+    # What noise alone can make of a sum of squares is not something that a fault must explain.
+    excess = energy - count - SIGMAS * math.sqrt(2.0 * count)
+    return sums, size, spread, best / max(excess, best, 1e-12)
 
 
 def projected(signatures: Signatures, t: Templates, w: F8) -> tuple[F8, F8, float, int]:
@@ -161,10 +164,10 @@ def _by_fault(count: int, fault: npt.NDArray[np.intp], evidence: F8, m: F8, v: F
 
 
 def _spoken(signatures: Signatures, evidence: F8, size: F8, spread: F8, explained: float) -> Finding:
-    if float(np.max(evidence)) < EVIDENCE:
-        return _silent("too little seen to tell one fault from none")
     if explained < EXPLAINED:
         return _silent(f"no known fault explains it: the best leaves {1.0 - explained:.0%}")
+    if float(np.max(evidence)) < EVIDENCE:
+        return _silent("too little seen to tell one fault from none")
     probability = np.exp(evidence - np.max(evidence))
     probability /= np.sum(probability)
     suspects, total = [], 0.0

@@ -3,7 +3,8 @@
 for each measured output   expected residual spread deviation cusum skill coverage
 for each virtual output    value spread
 for each health parameter  value spread
-of the twin as a whole     remoteness
+of the twin as a whole     remoteness, finding (in words), and the probability of each known fault
+for each life              in words, p5 p50 p95 not_before p_fail
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.core import quality
-from agent.core.nouns import F8, U4, Mask, Point, Role, Values
+from agent.core.nouns import F8, U4, Kind, Mask, Point, Role, Values
+from agent.twin import accuracy, judging, living, whitening
 from agent.twin.kind import Channel, Health
+from agent.twin.signature import Fault
 from agent.twin.twin import Twin
 
 GROUP = "twin"
@@ -23,16 +26,13 @@ PER_OUTPUT, PER_VIRTUAL = 7, 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:
-    """One cycle, in units: expected, residual, spread, deviation, cusum, skill, coverage f8[p] (NaN: none);
-    virtual, virtual_spread f8[v]; health, health_spread f8[h]; remoteness. settling: nothing counts yet."""
+    """What the filters say of one period, in units: expected, residual (NaN: not measured), spread f8[p]; virtual,
+    virtual_spread f8[v]; health, health_spread f8[h]; remoteness; uncertain bool[p]: the measurement itself is.
+    settling: nothing counts yet."""
 
     expected: F8
     residual: F8
     spread: F8
-    deviation: F8
-    cusum: F8
-    skill: F8
-    coverage: F8
     virtual: F8
     virtual_spread: F8
     health: F8
@@ -40,7 +40,6 @@ class Said:
     remoteness: float
     uncertain: Mask
     settling: bool
-    outside: bool
 
 
 def points(twin: Twin) -> tuple[Point, ...]:
@@ -50,7 +49,18 @@ def points(twin: Twin) -> tuple[Point, ...]:
         *(point for c in twin.plant.virtual for point in _virtual_points(c)),
         *(point for h in twin.plant.health for point in _health_points(h)),
         Point(f"{GROUP}/remoteness", Role.STATUS, description="1 = the edge of what the twin has seen"),
+        Point(f"{GROUP}/finding", Role.FINDING, kind=Kind.TEXT, description="which fault the residuals speak for"),
+        *(_fault_point(fault) for fault in _faults(twin)),
+        *living.points(twin, GROUP),
     )
+
+
+def _faults(twin: Twin) -> tuple[Fault, ...]:
+    return twin.isolation.faults if twin.isolation else ()
+
+
+def _fault_point(fault: Fault) -> Point:
+    return Point(f"{GROUP}/fault.{fault.name.replace('/', '.')}", Role.FAULT, description=fault.component)
 
 
 def absent(twin: Twin, why: int = quality.BAD_DATA_UNAVAILABLE) -> Values:
@@ -59,43 +69,57 @@ def absent(twin: Twin, why: int = quality.BAD_DATA_UNAVAILABLE) -> Values:
     return Values(np.full(count, np.nan), np.full(count, why, np.uint32))
 
 
-def values(said: Said) -> Values:
+def values(twin: Twin, said: Said, judge: judging.State, scores: accuracy.State, life: living.State | None) -> Values:
     """Values in the order of `points`."""
-    rows = [said.expected, said.residual, said.spread, said.deviation, said.cusum, said.skill, said.coverage]
-    value = [
-        np.column_stack(rows).ravel(),
-        np.column_stack([said.virtual, said.virtual_spread]).ravel(),
-        np.column_stack([said.health, said.health_spread]).ravel(),
-        np.array([said.remoteness]),
-    ]
-    status = [
-        _output_status(said).ravel(),
-        np.full(2 * len(said.virtual), _model(said), np.uint32),
-        np.full(2 * len(said.health), _model(said), np.uint32),
-        np.full(1, _model(said), np.uint32),
-    ]
-    return Values(np.concatenate(value), np.concatenate(status))
+    finding = judging.finding(twin, judge)
+    likely = {s.name: s.probability for s in finding.suspects}
+    faults = np.array([likely.get(f.name, 0.0) for f in _faults(twin)])
+    lives, lives_status, lives_text = living.values(twin, life)
+    of_outputs = _of_outputs(twin, said, judge, scores)
+    head = np.concatenate(
+        [
+            of_outputs.ravel(),
+            np.column_stack([said.virtual, said.virtual_spread]).ravel(),
+            np.column_stack([said.health, said.health_spread]).ravel(),
+        ]
+    )
+    status = np.full(len(head) + 2 + len(faults) + len(lives), _model(said), np.uint32)
+    status[: of_outputs.size] = _output_status(said, of_outputs).ravel()
+    status[len(status) - len(lives) :] = lives_status
+    first = len(head) + 2 + len(faults)
+    texts = {len(head) + 1: finding.text or finding.reason}
+    texts.update({first + k * living.PER_PART: words for k, words in enumerate(lives_text)})
+    return Values(np.concatenate([head, (said.remoteness, np.nan), faults, lives]), status, texts)
+
+
+def _of_outputs(twin: Twin, said: Said, judge: judging.State, scores: accuracy.State) -> F8:
+    """f8[p, PER_OUTPUT]."""
+    out = np.empty((len(said.expected), PER_OUTPUT))
+    out[:, 0], out[:, 1], out[:, 2] = said.expected, said.residual, said.spread
+    out[:, 3], out[:, 4] = judging.deviations(twin, judge), judging.cusums(twin, judge)
+    if said.settling:
+        out[:, 3:5] = np.nan
+    out[~np.isfinite(said.residual), 3:5] = np.nan
+    out[:, 5], out[:, 6] = accuracy.skill(scores), accuracy.coverage(scores)
+    return out
 
 
 def _model(said: Said) -> int:
     """What the twin's own word is worth: Uncertain while it settles and where it extrapolates."""
     if said.settling:
         return quality.UNCERTAIN_INITIAL_VALUE
-    return quality.UNCERTAIN_SUB_NORMAL if said.outside else quality.GOOD
+    return quality.UNCERTAIN_SUB_NORMAL if said.remoteness > whitening.REMOTE else quality.GOOD
 
 
-def _output_status(said: Said) -> U4:
-    """u4[p, 7]: what is compared is no better than the measurement, and absent where there is none."""
-    model = _model(said)
-    status = np.full((len(said.expected), PER_OUTPUT), model, np.uint32)
-    measured = np.isfinite(said.residual)
+def _output_status(said: Said, value: F8) -> U4:
+    """u4[p, PER_OUTPUT]: what is compared is no better than the measurement, and absent where there is none."""
+    model, waiting = _model(said), quality.BAD_WAITING_FOR_INITIAL_DATA
+    status = np.full(value.shape, model, np.uint32)
     compared = np.where(said.uncertain, quality.UNCERTAIN, model)
-    compared = np.where(measured, compared, quality.BAD_DATA_UNAVAILABLE)
+    compared[np.isnan(said.residual)] = quality.BAD_DATA_UNAVAILABLE
     status[:, 1] = compared
-    waiting = quality.BAD_WAITING_FOR_INITIAL_DATA
-    status[:, 3:5] = np.where(np.isfinite(said.deviation), compared, np.where(measured, waiting, compared))[:, None]
-    status[:, 5] = np.where(np.isfinite(said.skill), model, waiting)
-    status[:, 6] = np.where(np.isfinite(said.coverage), model, waiting)
+    status[:, 3:] = np.where(np.isnan(value[:, 3:]), waiting, status[:, 3:])
+    status[:, 3:5] = np.where(np.isnan(value[:, 3:5]), np.maximum(compared, waiting)[:, None], compared[:, None])
     return status
 
 

@@ -15,13 +15,16 @@ from typing import Any
 import numpy as np
 
 from agent.core.nouns import F8
-from agent.twin import jsontree
+from agent.twin import jsontree, life
 from agent.twin.baseline import Baseline
 from agent.twin.cusum import Cusum
 from agent.twin.deviation import Deviation
 from agent.twin.domain import Domain
 from agent.twin.kind import Channel
+from agent.twin.life import Lives
+from agent.twin.loop import Control
 from agent.twin.plant import Plant, kind
+from agent.twin.signature import Signatures
 from agent.twin.whitening import Whitening
 
 FORMAT = "edgetwin twin"
@@ -60,6 +63,9 @@ class Twin:
     score: Mapping[str, Any]
     training: Mapping[str, Any]
     charts: Charts | None = None
+    isolation: Signatures | None = None
+    lives: Lives | None = None
+    control: Control | None = None
     baseline: Baseline | None = None
 
     @property
@@ -100,7 +106,10 @@ class _File:
     model: Any
     noise: _Noise
     domain: Domain
-    charts: Charts | None
+    charts: Charts | None = None
+    isolation: Signatures | None = None
+    lives: Lives | None = None
+    control: Control | None = None
     baseline: Baseline | None = None
 
 
@@ -130,7 +139,10 @@ def load(content: bytes) -> Twin:
         score=file.score,
         training=file.training,
         charts=file.charts,
+        isolation=file.isolation,
+        lives=file.lives,
         baseline=file.baseline,
+        control=file.control,
     )
     wrong = _problems(twin)
     if wrong:
@@ -158,7 +170,10 @@ def dump(twin: Twin) -> bytes:
         noise=_Noise(plant.R, plant.quantum, twin.reference, twin.spread),
         domain=twin.domain,
         charts=twin.charts,
+        isolation=twin.isolation,
+        lives=twin.lives,
         baseline=twin.baseline,
+        control=twin.control,
     )
     return jsontree.text(jsontree.tree(file)).encode()
 
@@ -198,5 +213,10 @@ def _problems(twin: Twin) -> list[str]:
     wrong = [text for good, text in checks if not good]
     wrong += twin.domain.problems(len(plant.inputs) + p)
     wrong += twin.charts.problems(p) if twin.charts else []
+    wrong += twin.isolation.problems(p) if twin.isolation else []
+    wrong += life.problems(plant, twin.lives) if twin.lives else []
     wrong += twin.baseline.problems() if twin.baseline else []
+    if twin.control:
+        tags = [[c.tag for c in part] for part in (plant.inputs, plant.outputs, plant.virtual)]
+        wrong += [f"control with {text}" for text in twin.control.problems(*tags)]
     return wrong or plant.kind.check(plant.params, plant.inputs, (*plant.outputs, *plant.virtual))

@@ -40,6 +40,8 @@ class Keeper:
     def obey(self, params, state, command):
         if command.do == "life":
             return replace(state, life=command.args["text"])
+        if "recalibrated" in command.args:
+            return replace(state, life=f"{command.args['recalibrated']} set right")
         if command.args.get("replaced", "pump") != "pump":
             raise ValueError(f"no component {command.args['replaced']}, expected pump")
         return replace(state, wear=0.0, life="no estimate")

@@ -25,6 +25,8 @@ POINTS = (
     Point("health/valve.not_before", Role.LIFE, unit="d"),
     Point("health/odd.not_before", Role.LIFE),
     Point("health/life_text", Role.LIFE, kind=Kind.TEXT),
+    Point("twin/life.not_before", Role.LIFE, unit="h"),
+    Point("twin/life.pump.wear.not_before", Role.LIFE, unit="h"),
 )
 
 
@@ -63,10 +65,12 @@ def test_each_role_makes_its_alert_and_texts_make_none(rules):
         ("twin/trust", "trust", "high"),
         ("health/pump.not_before", "life", "low"),
         ("health/valve.not_before", "life", "low"),
+        ("twin/life.pump.wear.not_before", "life", "low"),
     }
     assert {r.category for r in made.values() if r.kind != "limit"} == {"alert"}
     assert made["faults/leak"].of == "lower/level"
-    assert made["faults/leak"].message == "a leak of the lower tank is the likely fault"
+    assert made["faults/leak"].message == "residuals speak for leak"
+    assert made["twin/life.pump.wear.not_before"].message == "pump.wear may fail within 72 h"
     assert 1 < made["twin/trust"].limit < 2
 
 
@@ -104,7 +108,7 @@ def test_a_package_alone_is_a_kind_where_it_is_one(monkeypatch):
         monkeypatch.setattr(agent.twin, name, lambda *a: None, raising=False)
     assert kinds.model("twin") is agent.twin
     assert kinds.model("twin.linear").__name__ == "agent.twin.linear"
-    with pytest.raises(kinds.NoKind, match="did you mean detect.onnx"):
+    with pytest.raises(kinds.NoKind, match="did you mean detect"):
         kinds.model("detect.onxn")
     with pytest.raises(kinds.NoKind, match="'detect'"):
         kinds.model("detect")

@@ -13,11 +13,11 @@ from agent.engine.step import step
 def recorded(built, levels, from_seq=0):
     """Messages as the journal holds them, and the state after them."""
     state = replace(states.initial(built), seq=from_seq)
-    messages = [("state", states.freeze(built, state))]
+    messages = [("state", states.freeze(built, state), 0)]
     for t, level in enumerate(levels, 1):
         one = replace(tick(t, batch(t, level=level, state=2)), seq=from_seq + t)
         state, snapshot = step(built, state, one)
-        messages += [("tick", wire.encode(one)), ("snapshot", wire.encode(snapshot))]
+        messages += [("tick", wire.encode(one), 0), ("snapshot", wire.encode(snapshot), 0)]
     return messages
 
 

@@ -1,16 +1,16 @@
 """The file in which an engineer describes a machine, read into parameters and what of them is unknown.
 
-    components:
-      tank 1: {kind: tank, area: 0.03 to 0.08 m2}          a range: unknown, to be fitted within it
-      pump: {kind: pump, shutoff: 2 to 6 m, runout: 3 m3/h, speed: pump/speed}
-    lines:
-      riser: {from: sump, through: [pump], to: tank 1, rise: 1.2 m}
-    inputs: {pump/speed: "%"}                              tag: its unit
-    outputs: {tank 1/level: tank 1.level in mm}            tag: a signal, and the tag's unit
-    health:
-      pump.wear: {failed: 0.3, low: -0.1, high: 0.9, new within: 0.02, walk: 0.02 in 30 d}
-    states:
-      tank 1.level: {start: 0.3 m, within: 0.1 m, wander: 1 mm in 1 s}     may be left out
+components:
+  tank 1: {kind: tank, area: 0.03 to 0.08 m2}          a range: unknown, to be fitted within it
+  pump: {kind: pump, shutoff: 2 to 6 m, runout: 3 m3/h, speed: pump/speed}
+lines:
+  riser: {from: sump, through: [pump], to: tank 1, rise: 1.2 m}
+inputs: {pump/speed: "%"}                              tag: its unit
+outputs: {tank 1/level: tank 1.level in mm}            tag: a signal, and the tag's unit
+health:
+  pump.wear: {failed: 0.3, low: -0.1, high: 0.9, new within: 0.02, walk: 0.02 in 30 d}
+states:
+  tank 1.level: {start: 0.3 m, within: 0.1 m, wander: 1 mm in 1 s}     may be left out
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ def read(file: str | Path) -> Sketch:
 
 def _checked(sketch: Sketch, reader: _Reader) -> list[checking.Wrong]:
     """What is wrong with the machine itself; a start that the file leaves open is not."""
-    starts = tuple(replace(s, sd=s.sd if s.sd <= 0 else 1.0, walk=s.walk if s.walk < 0 else 0.0) for s in sketch.params.starts)
+    starts = tuple(
+        replace(s, sd=s.sd if s.sd <= 0 else 1.0, walk=s.walk if s.walk < 0 else 0.0) for s in sketch.params.starts
+    )
     if reader.problems and any(c.kind not in KINDS for c in sketch.params.components):
         return []
     return checking.found(replace(sketch.params, starts=starts))
@@ -230,7 +232,9 @@ class _Reader:
             low=self.number((*at, "low"), q.unit, max(q.low, -1e12)),
             high=self.number((*at, "high"), q.unit, min(q.high, 1e12)),
             spread=self.number((*at, "new within"), "1" if written.get("relative") else q.unit, 1.0, difference=True),
-            walk=self.attempt((*at, "walk"), lambda w: quantity.walk(w, "1" if written.get("relative") else q.unit), 0.0),
+            walk=self.attempt(
+                (*at, "walk"), lambda w: quantity.walk(w, "1" if written.get("relative") else q.unit), 0.0
+            ),
             relative=written.get("relative") is True,
         )
 

@@ -47,9 +47,7 @@ class Scale:
     def theta(self, s: F8) -> F8:
         """Values of s f8[...,k]."""
         ratio = np.where(self.far, self.high / np.where(self.far, self.low, 1.0), 1.0)
-        return np.asarray(
-            np.where(self.far, self.low * ratio**s, self.low + (self.high - self.low) * s), np.float64
-        )
+        return np.asarray(np.where(self.far, self.low * ratio**s, self.low + (self.high - self.low) * s), np.float64)
 
     def slope(self, s: F8) -> F8:
         """d theta / d s: f8[k]."""
@@ -177,5 +175,3 @@ def weighted(trial: Trial, scaled: Scale, starts: F8, start_sd: F8, s: F8, sigma
     G = np.where(there[..., None], G, 0.0) / sigma[:, None]
     runs = trial.u.shape[1]
     return np.moveaxis(error, 1, 0).reshape(runs, -1), np.moveaxis(G, 1, 0).reshape(runs, -1, len(size))
-
-

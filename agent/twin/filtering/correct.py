@@ -1,119 +1,149 @@
-"""A belief corrected by the measurements that are there.
+"""A belief corrected by the measurements that are there, one row after the other.
 
-With deviations X of the state and Y of the outputs (linear: X = S, Y = C S; else those of cubature points):
+State and outputs are one Gaussian: mean z = [x; y-], deviations Z = [X; Y] with covariance Z Z' (linear: X = S and
+Y = C S; else those of the cubature points). Row j of the outputs, measured as y_j with noise r_j:
 
-    S_jj = Y_j Y_j' + r_j                     nu_j = y_j - mean_j
-    K    = X Y' (Y Y' + R)^-1                 rows that are used only
-    x    = x- + K nu
-    S    = tria [X - K Y, K R^1/2]            Joseph's (I - K C) P- (I - K C)' + K R K' as a root
+    g = Z Z_j'      s = g_j + r_j
+    z+ = z + g / s (y_j - z_j)
+    Z+ = Z - g Z_j / (s + (r_j s)^1/2)                      Potter 1963; Bierman 1977
 
-Joseph's form holds for any K: a row of K set to zero leaves that state alone and the covariance true (Schmidt 1966),
-which is how a frozen health parameter is only considered. No form of P is ever subtracted, so none can go indefinite.
+Z+ Z+' is Joseph's (I - k C) P (I - k C)' + k r k' with k = g / s, but P is never formed, no matrix is inverted and no
+variance subtracted: nothing can go indefinite. A state that shall stand still keeps its x and is given back what it
+would have lost, as one more column g_i / s^1/2 of Z+: it is considered, not estimated (Schmidt 1966).
 
-The gate: nu_j^2 > GATE S_jj is refused. After REJECTIONS in a row the filter is lost, not the sensor: P grows until
-the innovation stands at the gate (fading memory), and the row is taken with its innovation bounded.
+The gate: an innovation with nu^2 > GATE s is refused. After REJECTIONS in a row the filter is lost, not the sensor: P
+grows until the innovation stands at the gate (fading memory), and the row is taken with its innovation bounded.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
-from agent.core.nouns import F8, I8, Mask
-from agent.twin.filtering.bounds import bounds
-from agent.twin.filtering.predict import Spread, points, spread
+from agent.core.nouns import F8, I8
+from agent.twin.filtering.bounds import bounds, length
+from agent.twin.filtering.predict import deviations, middle
 from agent.twin.filtering.roots import tria, variances
 from agent.twin.filtering.values import Belief, Innovation, Sample, Trim
 from agent.twin.plant import Plant
 
+Rows = npt.NDArray[np.intp]
+
 # chi-square with one degree of freedom passes 10.83 once in 1000.
 GATE = 10.83
+CALM = math.sqrt(GATE)
 REJECTIONS = 3
 BOUND = 4.0
 MOST_FADING = 100.0
 # Variances do not grow beyond this many times the prior: a row that no state can explain must not blow up P.
 WIDEST = 1e4
-# Share of S that the sensor has at least: two exact sensors of one state must not make S singular.
-LEAST_SHARE = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """A belief and the outputs it leads to: wide f8[n,q] its deviations, outputs mean f8[p+v] and wide f8[p+v,q]."""
+class Joint:
+    """State and outputs together: mean f8[n+p+v], wide f8[n+p+v,q] with covariance wide wide'."""
 
-    belief: Belief
+    mean: F8
     wide: F8
-    outputs: Spread
 
 
-def seen(plant: Plant, belief: Belief, u: F8) -> Seen:
-    """The outputs of a belief under inputs u f8[m]."""
-    m = plant.affine
+def joint(plant: Plant, belief: Belief, u: F8) -> Joint:
+    """A belief with the outputs it leads to under inputs u f8[m]."""
+    m, x = plant.affine, belief.x
     if m is not None:
-        return Seen(belief, belief.root, Spread(m.C @ belief.x + m.D @ u + m.c, m.C @ belief.root))
-    xi = points(belief)
-    return Seen(belief, (xi - belief.x).T / np.sqrt(len(xi)), spread(plant.observe(xi, u)))
+        mean, wide = m.C @ x + m.D @ u + m.c, m.C @ belief.root
+        return Joint(np.concatenate([x, mean]), np.concatenate([belief.root, wide]))
+    around = deviations(belief.root)
+    y = plant.observe(x + around, u)
+    mean = middle(y)
+    wide = np.concatenate([around, y - mean], axis=1).T / math.sqrt(len(y))
+    return Joint(np.concatenate([x, mean]), wide)
 
 
 def corrected(plant: Plant, belief: Belief, sample: Sample, rejected: I8, trim: Trim) -> tuple[Belief, I8, Innovation]:
     """The belief after a sample, how many innovations in a row each sensor then has had refused, what it said."""
-    p = len(plant.outputs)
-    before = seen(plant, belief, sample.u)
-    spread_sq = variances(before.outputs.wide)
-    r = np.maximum(plant.noise * sample.weight, LEAST_SHARE * spread_sq[:p])
-    sd = np.sqrt(spread_sq[:p] + r)
-    nu = sample.y - before.outputs.mean[:p]
-    here = np.isfinite(nu)
-    z = np.where(here, nu / sd, 0.0)
-    wild = z * z > GATE
-    if not trim.bounded:
-        rejected = np.where(here, np.where(wild, rejected + 1, 0), rejected)
-    refused = wild & (rejected < REJECTIONS) if not trim.bounded else np.zeros(p, np.bool_)
-    said = Innovation(nu, sd, refused.astype(np.int64), before.outputs.mean, np.sqrt(spread_sq))
-    used = here & ~refused
-    if not used.any():
-        return belief, rejected, said
-    if not trim.bounded and (wild & used).any():
-        belief = _faded(plant, belief, float(np.max(z[used] ** 2)) / GATE, frozen=trim.frozen)
-        before = seen(plant, belief, sample.u)
-    return _taken(plant, before, sample, r, used, trim), rejected, said
+    n, p = len(belief.x), len(plant.outputs)
+    before = joint(plant, belief, sample.u)
+    r, variance = plant.noise * sample.weight, variances(before.wide[n:])
+    sd = np.sqrt(variance[:p] + r)
+    nu = sample.y - before.mean[n : n + p]
+    size = nu / sd
+    # All there and none wild, at a glance; an absent one (NaN) is not below the gate either.
+    if length(size) <= CALM:
+        rows, fade, rejected, refused = _all(p)
+    else:
+        rows, fade, rejected, refused = _gated(size, rejected, bounded=trim.bounded)
+    said = Innovation(nu, sd, refused, before.mean[n:], np.sqrt(variance))
+    if fade > 1.0:
+        belief = _faded(plant, belief, fade, frozen=trim.frozen)
+        before = joint(plant, belief, sample.u)
+    if rows.size:
+        belief = taken(before, n, rows, sample.y, r, _still(plant, before, r, rows, trim))
+    return belief, rejected, said
+
+
+def taken(before: Joint, n: int, rows: Rows, y: F8, r: F8, still: Rows, bound: float = BOUND) -> Belief:
+    """The belief of n states after rows of y f8[p] with noise r f8[p]; no innovation counts more than one of `bound`
+    standard deviations (Huber), and the states `still` stay what they are."""
+    z, Z = before.mean, before.wide
+    for j, yj, rj in zip((n + rows).tolist(), y[rows].tolist(), r[rows].tolist(), strict=True):
+        Zj = Z[j]
+        g = Z @ Zj
+        s = float(g[j]) + rj
+        most = bound * math.sqrt(s)
+        back = g[still]
+        move = g * (min(max(yj - float(z[j]), -most), most) / s)
+        Z = Z - (g / (s + math.sqrt(rj * s)))[:, None] * Zj
+        if still.size:
+            move[still] = 0.0
+            given = np.zeros((len(Z), 1))
+            given[still, 0] = back / math.sqrt(s)
+            Z = np.concatenate([Z, given], axis=1)
+        z = z + move
+    root = Z[:n]
+    return Belief(z[:n], root if root.shape[1] == n else tria(root))
+
+
+@lru_cache(maxsize=64)
+def _all(p: int) -> tuple[Rows, float, I8, I8]:
+    none = np.zeros(p, np.int64)
+    none.flags.writeable = False
+    return np.arange(p), 1.0, none, none
+
+
+def _gated(size: F8, rejected: I8, *, bounded: bool) -> tuple[Rows, float, I8, I8]:
+    """Rows to use, the factor by which P must grow first, rejections in a row i8[p], refused now i8[p].
+
+    size f8[p]: innovations in standard deviations, NaN where absent."""
+    here = np.isfinite(size)
+    if bounded:
+        return np.flatnonzero(here), 1.0, rejected, np.zeros(len(size), np.int64)
+    wild = here & (np.abs(size) > CALM)
+    rejected = np.where(here, np.where(wild, rejected + 1, 0), rejected)
+    refused = wild & (rejected < REJECTIONS)
+    lost = float(np.max(np.abs(size[wild & ~refused]), initial=0.0))
+    return np.flatnonzero(here & ~refused), min(lost**2 / GATE, MOST_FADING), rejected, refused.astype(np.int64)
 
 
 def _faded(plant: Plant, belief: Belief, factor: float, *, frozen: bool) -> Belief:
     """P grown by a factor, never beyond what is WIDEST; frozen health states as they were."""
     widest = float(np.max(variances(belief.root) / np.diag(plant.prior[1])))
-    factor = min(factor, MOST_FADING, max(WIDEST / widest, 1.0))
-    grown = np.full(len(belief.x), np.sqrt(factor))
+    grown = np.full(len(belief.x), math.sqrt(min(factor, max(WIDEST / widest, 1.0))))
     if frozen:
         grown[bounds(plant).health] = 1.0
     return Belief(belief.x, grown[:, None] * belief.root)
 
 
-def _taken(plant: Plant, before: Seen, sample: Sample, r: F8, used: Mask, trim: Trim) -> Belief:
-    """Joseph's form over the rows that are used, each in standard deviations of its innovation."""
-    rows = np.flatnonzero(used)
-    X, Y, mean = before.wide, before.outputs.wide[rows], before.outputs.mean[rows]
-    sd = np.sqrt(variances(Y) + r[rows])
-    Y = Y / sd[:, None]
-    noise = np.asarray(np.sqrt(r[rows]) / sd, np.float64)
-    z = np.minimum(np.maximum((sample.y[rows] - mean) / sd, -BOUND), BOUND)
-    # K' = (Y Y' + R)^-1 Y X'
-    K = np.asarray(np.linalg.solve(Y @ Y.T + np.diag(noise * noise), Y @ X.T), np.float64).T
-    K = _stilled(plant, before.belief, K, Y, noise, trim)
-    root = tria(np.concatenate([X - K @ Y, K * noise], axis=1))
-    return Belief(before.belief.x + K @ z, root)
-
-
-def _stilled(plant: Plant, belief: Belief, K: F8, Y: F8, noise: F8, trim: Trim) -> F8:
-    """The gain f8[n,k] without the rows of health states that are frozen, or of which the sample says too little."""
+def _still(plant: Plant, before: Joint, r: F8, rows: Rows, trim: Trim) -> Rows:
+    """The states that a sample must not move: health that is frozen, or of which it says too little."""
     health = bounds(plant).health
-    if health.size and trim.frozen:
-        K = K.copy()
-        K[health] = 0.0
-    elif health.size and trim.floor > 0.0:
-        # Share of its variance that the sample takes from a state: (K S K')_ii / P_ii.
-        told = variances(np.concatenate([K[health] @ Y, K[health] * noise], axis=1))
-        K = K.copy()
-        K[health[told < trim.floor * variances(belief.root)[health]]] = 0.0
-    return K
+    if trim.frozen or trim.floor <= 0.0 or not health.size:
+        return health if trim.frozen else health[:0]
+    # Share of its variance that the sample would take from a state: the sum of its squared correlations with the rows.
+    X, Y = before.wide[health], before.wide[plant.n + rows]
+    told = (X @ Y.T) ** 2 / (variances(Y) + r[rows])
+    return np.asarray(health[np.sum(told, axis=1) < trim.floor * variances(X)], np.intp)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from agent.core.nouns import F8
@@ -9,7 +11,15 @@ from agent.core.nouns import F8
 
 def tria(wide: F8) -> F8:
     """A lower triangular root f8[n,n] of W W', W f8[n,k >= n]: W' = Q R, so W W' = R' R. No square is ever formed."""
-    return np.asarray(np.linalg.qr(wide.T, mode="r"), np.float64).T
+    n = len(wide)
+    # LAPACK's own layout (mode "raw") holds R' in its lower triangle, at half the cost of having R made from it.
+    packed = np.asarray(np.linalg.qr(wide.T, mode="raw")[0], np.float64)
+    return packed[:, :n] * _lower(n)
+
+
+@lru_cache(maxsize=64)
+def _lower(n: int) -> F8:
+    return np.tri(n)
 
 
 def root(P: F8) -> F8:

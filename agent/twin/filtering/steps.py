@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from agent.core.nouns import F8
-from agent.twin.filtering import correct, roots
+from agent.twin.filtering import correct, roots, steady
 from agent.twin.filtering.bounds import bounds, physical, sound
 from agent.twin.filtering.predict import predicted
 from agent.twin.filtering.values import Belief, Filter, Innovation, Moment, Past, Sample, Trim
@@ -84,8 +84,8 @@ def revise(plant: Plant, filter: Filter, late: Sample, trim: Trim | None = None)
 
 def outputs(plant: Plant, belief: Belief, u: F8) -> tuple[F8, F8]:
     """Every output f8[p+v] of a belief and its standard deviation f8[p+v]: after a correction, the virtual sensors."""
-    s = correct.seen(plant, belief, u).outputs
-    return s.mean, np.sqrt(roots.variances(s.wide))
+    both, n = correct.joint(plant, belief, u), len(belief.x)
+    return both.mean[n:], np.sqrt(roots.variances(both.wide[n:]))
 
 
 def _stepped(plant: Plant, filter: Filter, sample: Sample, trim: Trim) -> tuple[Filter, Innovation]:
@@ -113,16 +113,25 @@ def _nothing(plant: Plant, filter: Filter) -> Innovation:
 
 def _moved(plant: Plant, now: Moment, sample: Sample, trim: Trim) -> tuple[Moment, Innovation]:
     """One sample on."""
-    t_ns = _time(plant, now.t_ns, sample.t_ns)
+    period_ns = bounds(plant).period_ns
+    if now.settled and abs(sample.t_ns - now.t_ns - period_ns) <= JITTER * period_ns:
+        done = steady.settled(plant, now, sample, trim)
+        if done is not None:
+            return done
+    t_ns = _time(now.t_ns, sample.t_ns, period_ns)
     here = sound(plant, sample, now.u)
-    belief = predicted(plant, now.belief, now.u, (t_ns - now.t_ns) * 1e-9, trim)
-    belief, rejected, innovation = correct.corrected(plant, belief, here, now.rejected, trim)
-    return Moment(t_ns, physical(plant, belief), here.u, rejected, 0), innovation
+    ahead = predicted(plant, now.belief, now.u, t_ns - now.t_ns, trim)
+    belief, rejected, innovation = correct.corrected(plant, ahead, here, now.rejected, trim)
+    limit = None
+    if t_ns - now.t_ns == period_ns and not rejected.any():
+        limit = steady.settling(plant, now.belief, belief, sample, trim)
+    if limit is not None:
+        belief = Belief(belief.x, limit.root)
+    return Moment(t_ns, physical(plant, belief), here.u, rejected, int(limit is not None)), innovation
 
 
-def _time(plant: Plant, before_ns: int, sample_ns: int) -> int:
+def _time(before_ns: int, sample_ns: int, period_ns: int) -> int:
     """The time of the belief after a sample: on the grid of whole periods where the sample is near it."""
-    period_ns = round(plant.period_s * 1e9)
     periods = max(round((sample_ns - before_ns) / period_ns), 0)
     grid_ns = before_ns + periods * period_ns
     if abs(sample_ns - grid_ns) <= JITTER * period_ns:

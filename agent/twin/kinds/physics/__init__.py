@@ -71,6 +71,6 @@ def health(params: Params) -> tuple[Health, ...]:
 def affine(params: Params, dt_s: float) -> Affine | None:
     """None: a machine of these components is not linear."""
     del params, dt_s
-    return None  # noqa: RET501  (as the interface has it)
+    return None
 
 

@@ -195,6 +195,7 @@ LINEAR_VALVE = ComponentKind(
     passes="series",
 )
 
+
 def _over(level: Any, crest: Any, francis: Any) -> Any:
     # q = 1.84 width (h - crest)^1.5
     above = np.maximum(level - crest, ZERO)

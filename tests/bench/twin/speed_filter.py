@@ -1,0 +1,161 @@
+"""What a step of the filter costs in processor time, as ratios to something measured in the same run.
+
+    python tests/bench/twin/speed_filter.py [--rounds 7] [--progpy PYTHON]
+
+1. A linear step of ten states with its steady gain, beside the bare products x = A@x + B@u; y = C@x + D@u;
+   x += K@(z - y).
+2. The cubature step of a battery (four states, two outputs), beside ProgPy's unscented filter over the same equations,
+   parameters and Euler step, in its own interpreter. The rounds of both alternate.
+3. 50 machines at 10 Hz: what two filters each (tracking and reference) take of one core.
+
+Ratios are of medians over rounds; the range is of single rounds.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "unit"))
+
+import filter_rig as rig
+
+from agent.twin.filtering import Sample, begin, step
+
+PROGPY = Path.home() / ".cache/edgetwin-progpy/bin/python"
+
+# ProgPy's side: steps on demand, one line in (how many), one line out (CPU seconds a step and the last state).
+PEER = """
+import json, sys, time, warnings
+import numpy as np
+warnings.simplefilter("ignore")
+from progpy.models import BatteryCircuit
+from progpy.state_estimators import UnscentedKalmanFilter
+from progpy.uncertain_data import MultivariateNormalDist
+rows = json.loads(sys.stdin.readline())
+model = BatteryCircuit(process_noise=0, measurement_noise=0)
+names = ["tb", "qb", "qcp", "qcs"]
+x0 = MultivariateNormalDist(names, np.array([292.1, 7856.3254, 0.0, 0.0]), np.diag([1.0, 1e4, 1.0, 1.0]))
+kf = UnscentedKalmanFilter(model, x0, Q=np.diag([1e-4, 1e-2, 1e-4, 1e-4]), R=np.diag([1e-2, 1e-3]), dt=1.0)
+k = 0
+for line in sys.stdin:
+    begin = time.process_time()
+    for _ in range(int(line)):
+        k += 1
+        kf.estimate(float(k), model.InputContainer({"i": rows[k][0]}), {"t": rows[k][1], "v": rows[k][2]})
+    spent = (time.process_time() - begin) / int(line)
+    print(json.dumps([spent, [float(v) for v in kf.filter.x]]), flush=True)
+"""
+
+
+def spent(work, times):
+    """Processor seconds of one call."""
+    begun = time.process_time()
+    for _ in range(times):
+        work()
+    return (time.process_time() - begun) / times
+
+
+def linear(rounds):
+    plant = rig.random_linear(3, n=10, m=2, p=3, v=0)
+    rng, one = np.random.default_rng(0), np.ones(3)
+    u = rng.normal(size=2)
+    now = begin(plant, Sample(0, u, np.zeros(3), one))
+    k = 0
+    while not now.now.settled:
+        k += 1
+        y = plant.observe(plant.advance(now.belief.x, u), u)
+        now, _ = step(plant, now, Sample(k * 10**9, u, y, one))
+    a = plant.affine
+    A, B, C, D, x, K = a.A, a.B, a.C, a.D, now.belief.x, rng.normal(size=(10, 3)) * 1e-3
+    z = plant.observe(plant.advance(x, u), u)
+    later = Sample((k + 1) * 10**9, u, z, one)
+
+    def bare():
+        x1 = A @ x + B @ u
+        y = C @ x1 + D @ u
+        x1 += K @ (z - y)
+
+    pairs = [(spent(lambda: step(plant, now, later), 3000), spent(bare, 3000)) for _ in range(rounds)]
+    show("linear step, ten states / bare matrix products", [a / b for a, b in pairs], "at most 3")
+    return statistics.median(a for a, _ in pairs)
+
+
+def discharge(count):
+    """A battery under a changing load: rows of i, t, v and the true states."""
+    plant, rng = rig.battery(), np.random.default_rng(1)
+    x, rows, states = plant.prior[0], [], []
+    for k in range(count):
+        u = np.array([1.0 + (k // 50) % 3])
+        if k:
+            x = plant.advance(x, before)
+        before = u
+        rows.append([float(u[0]), *(plant.observe(x, u) + np.sqrt(plant.R) * rng.normal(size=2))])
+        states.append(x)
+    return plant, rows, states
+
+
+def battery(rounds, interpreter):
+    each = 60
+    plant, rows, states = discharge(rounds * each + 1)
+    samples = [Sample(k * 10**9, np.array(r[:1]), np.array(r[1:]), np.ones(2)) for k, r in enumerate(rows)]
+    now, pairs = begin(plant, samples[0]), []
+    ours = [spent_on(plant, now, samples[1 : 1 + each])[0]]
+    if not interpreter.exists():
+        print(f"  no ProgPy at {interpreter}: left out")
+        return None
+    peer = subprocess.Popen([interpreter, "-c", PEER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # ProgPy holds the input of the step that ends at a sample, this filter the one that began it: shift one of them.
+    held = [[rows[max(k - 1, 0)][0], *r[1:]] for k, r in enumerate(rows)]
+    print(json.dumps(held), file=peer.stdin, flush=True)
+    for k in range(rounds):
+        print(each, file=peer.stdin, flush=True)
+        theirs, state = json.loads(peer.stdout.readline())
+        mine, now = spent_on(plant, now, samples[1 + k * each : 1 + (k + 1) * each])
+        pairs.append((theirs, mine))
+    peer.stdin.close()
+    peer.wait()
+    show("ProgPy's unscented step / cubature step, battery", [a / b for a, b in pairs], "at least 20")
+    ours = statistics.median(b for _, b in pairs)
+    print(f"    ProgPy {statistics.median(a for a, _ in pairs) * 1e3:.2f} ms, here {ours * 1e3:.3f} ms a step")
+    print(f"    charge in the end: true {states[-1][1]:.1f}, here {now.belief.x[1]:.1f}, ProgPy {state[1]:.1f} C")
+    return ours
+
+
+def spent_on(plant, now, samples):
+    begun = time.process_time()
+    for s in samples:
+        now, _ = step(plant, now, s)
+    return (time.process_time() - begun) / len(samples), now
+
+
+def show(what, ratios, goal):
+    print(
+        f"  {what}: {statistics.median(ratios):.2f} (rounds {min(ratios):.2f} to {max(ratios):.2f}, "
+        f"{len(ratios)} rounds); goal {goal}"
+    )
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--rounds", type=int, default=7)
+    options.add_argument("--progpy", type=Path, default=PROGPY)
+    chosen = options.parse_args()
+    print("Filter, processor time:")
+    straight = linear(chosen.rounds)
+    curved = battery(chosen.rounds, chosen.progpy)
+    for name, cost in (("linear, settled", straight), ("cubature, battery", curved)):
+        if cost:
+            print(f"  50 machines at 10 Hz, two filters each, {name}: {50 * 10 * 2 * cost:.1%} of a core")
+
+
+if __name__ == "__main__":
+    main()
