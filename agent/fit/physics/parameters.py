@@ -50,7 +50,9 @@ def certainty(trial: Trial, scaled: Scale, fit: Fit, start_sd: F8) -> Certainty:
     H = np.einsum("rik,ril->kl", J, J) + np.eye(k)
     parts = max(1, round(BATCHES / len(J)))
     size = -(-J.shape[1] // parts)
-    scores = [run[a : a + size].T @ e[a : a + size] for run, e in zip(J, error, strict=True) for a in range(0, len(e), size)]
+    scores = [
+        run[a : a + size].T @ e[a : a + size] for run, e in zip(J, error, strict=True) for a in range(0, len(e), size)
+    ]
     batches = np.array(scores)
     batches = batches - batches.mean(axis=0)
     S = batches.T @ batches * (len(batches) / max(len(batches) - 1, 1)) + np.eye(k)
@@ -71,7 +73,9 @@ def estimates(unknown: Sequence[Unknown], scaled: Scale, fit: Fit, sure: Certain
         remark = _remark(i, unknown, fit, sure)
         if 2 * half > VAGUE:
             low = high = np.nan
-        found.append(Estimate(known.parameter, known.low, known.high, float(low), float(high), remark))
+        found.append(
+            Estimate(known.parameter, float(fit.theta[i]), known.low, known.high, float(low), float(high), remark)
+        )
     return tuple(found)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -80,5 +81,5 @@ def windows(runs: Sequence[Run], rows: int) -> list[Run]:
     for run in runs:
         parts = max(1, round(len(run.u) / rows))
         edges = np.linspace(0, len(run.u), parts + 1).round().astype(int)
-        found += [Run(run.u[a:b], run.y[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        found += [Run(run.u[a:b], run.y[a:b]) for a, b in pairwise(edges.tolist())]
     return found

@@ -72,5 +72,3 @@ def affine(params: Params, dt_s: float) -> Affine | None:
     """None: a machine of these components is not linear."""
     del params, dt_s
     return None
-
-

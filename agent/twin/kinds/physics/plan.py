@@ -37,8 +37,9 @@ class Plan:
     """n moving states, k health parameters, m inputs, q outputs.
 
     steady: steps that neither inputs nor moving states enter, only health; held: those that inputs enter but no moving
-    state; moving: the others that rates f8[n] need; seen: those that outputs need, after `held`. handed: slots that are filled before the first of these and read by them. low, high f8[n]: bounds of
-    states; scale, shift, floor, ceiling f8[m]: signal = scale u + shift, within bounds; gain, offset f8[q].
+    state; moving: the others that rates f8[n] need; seen: those that outputs need, after `held`. handed: slots that
+    are filled before these and read by them. low, high f8[n]: bounds of states; scale, shift, floor, ceiling f8[m]:
+    signal = scale u + shift, within bounds; gain, offset f8[q].
     """
 
     template: Slots
