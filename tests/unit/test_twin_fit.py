@@ -8,7 +8,7 @@ from agent.fit import simulation
 from agent.fit.recording import FitError
 from agent.fit.subspace import directions, modes, stable, varx
 from agent.fit.twin import fit
-from agent.twin import statespace
+from agent.twin.twin import load
 
 PARTS = {
     "inputs": ["pump/speed", "valve/position"],
@@ -30,12 +30,12 @@ def fitted(tmp_path_factory):
 
 def test_the_file_says_what_it_was_made_of_and_how_good_it_is(fitted):
     folder, _, report = fitted
-    params = statespace.load((folder / "twin.json").read_bytes())
-    assert params.tags == ("pump/speed", "valve/position", "upper/level", "lower/level")
-    assert [c.tag for c in params.virtual] == ["upper/flow"]
-    assert params.period_s == 1.0
-    assert len(params.training["sha256"]) == 64
-    assert params.training["rows"] == report.rows
+    twin = load((folder / "twin.json").read_bytes())
+    assert twin.tags == ("pump/speed", "valve/position", "upper/level", "lower/level")
+    assert [c.tag for c in twin.plant.virtual] == ["upper/flow"]
+    assert twin.plant.period_s == 1.0
+    assert len(twin.training["sha256"]) == 64
+    assert twin.training["rows"] == report.rows
     for score in report.outputs:
         assert score.rmse < score.persistence
         assert score.nrmse < 0.3

@@ -135,5 +135,10 @@ def _radius(A: F8) -> F8:
 
 def _where(better: F8, a: Fit, b: Fit) -> Fit:
     pick = [better[:, None, None], better]
-    net = Network(*(np.where(pick[0], x, y) for x, y in zip((a.net.W, a.net.G, a.net.V), (b.net.W, b.net.G, b.net.V), strict=True)))
+    net = Network(
+        *(
+            np.where(pick[0], x, y)
+            for x, y in zip((a.net.W, a.net.G, a.net.V), (b.net.W, b.net.G, b.net.V), strict=True)
+        )
+    )
     return Fit(net, np.where(pick[0], a.x0, b.x0), np.where(better, a.cost, b.cost), np.where(better, a.error, b.error))
