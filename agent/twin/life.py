@@ -143,9 +143,12 @@ def fold(plant: Plant, lives: Lives, course: Course, belief: Belief, u: F8, dt_s
     tracks = []
     for wear, track in zip(lives.wears, course.tracks, strict=True):
         health = _health(plant, wear.health)
-        z, variance = float(belief.x[health.state]), float(np.sum(belief.root[health.state] ** 2))
-        clock_s = dt_s * float(passage.exposure(plant, wear, u))
-        tracks.append(drift.fold(health, wear, track, z, variance, clock_s))
+        clock_s = dt_s * float(passage.exposure(plant, wear, u)) if wear.exposure else dt_s
+        later = drift.waited(health, track, clock_s)
+        if later.waited_s >= wear.every_s:
+            z, variance = float(belief.x[health.state]), float(np.sum(belief.root[health.state] ** 2))
+            later = drift.fold(health, wear, later, z, variance)
+        tracks.append(later)
     return Course(tuple(tracks), usage.remember(course.recent, u, dt_s, lives.slot_s))
 
 

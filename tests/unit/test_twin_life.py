@@ -167,7 +167,8 @@ def test_no_estimate_however_odd_breaks_a_track(estimates):
     machine, lives = plant(), wearing()
     track = drift.begin(machine.health[0])
     for z, spread in estimates:
-        track = drift.fold(machine.health[0], lives.wears[0], track, z, spread**2, 2 * HOUR)
+        track = drift.waited(machine.health[0], track, 2 * HOUR)
+        track = drift.fold(machine.health[0], lives.wears[0], track, z, spread**2)
     assert np.isfinite(track.mean).all()
     assert (np.linalg.eigvalsh(track.covariance) > 0).all()
     assert drift.weights(track).sum() == pytest.approx(1.0)
