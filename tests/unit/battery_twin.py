@@ -1,4 +1,4 @@
-"""The battery published with ProgPy 1.9 (Daigle & Sankararaman 2013) as a twin: current in, voltage, temperature out."""
+"""The battery published with ProgPy 1.9 (Daigle & Sankararaman 2013) as a twin: current to voltage, temperature."""
 
 import numpy as np
 
