@@ -155,6 +155,13 @@ def way(health: Health) -> tuple[float, float]:
     return new, health.inner(health.failed) - new
 
 
+def limited(health: Health) -> bool:
+    """Whether it is known where it is worn out, apart from where it is new."""
+    if not math.isfinite(health.failed) or health.failed == health.nominal:
+        return False
+    return not health.relative or health.failed / health.nominal > 0.0
+
+
 def begin(health: Health) -> Track:
     """Before any estimate, or after the component was replaced."""
     h = bank()
@@ -181,7 +188,7 @@ def waited(health: Health, track: Track, clock_s: float) -> Track:
 
 def fold(health: Health, wear: Wear, track: Track, z: float, variance: float) -> Track:
     """The track with an estimate taken: what the filter says now, z and its variance (units of x, squared)."""
-    if not (math.isfinite(z) and math.isfinite(variance)):
+    if not (limited(health) and math.isfinite(z) and math.isfinite(variance)):
         return track
     waited_s, age_s = track.waited_s, track.age_s
     lag_s = min(variance / health.walk**2, age_s) if health.walk > 0 else age_s
@@ -201,7 +208,7 @@ def vague(health: Health, variance: float) -> str:
 
 def hidden(health: Health, track: Track, variance: float) -> str:
     """Why nothing can be said of this drift yet; "" where it can."""
-    if not math.isfinite(health.failed):
+    if not limited(health):
         return "no limit known at which it is worn out"
     if health.walk <= 0:
         return "the filter holds it constant (walk 0)"
