@@ -222,11 +222,13 @@ def fit_twin(
     settle_s: Annotated[float, typer.Option("--settle", help="Drop so many s after each start.")] = 10.0,
     units: Annotated[Path | None, typer.Option(help="Tag list (CSV) that gives the units.")] = None,
     period_s: Annotated[float | None, typer.Option("--period", help="Period of the model, in s.")] = None,
+    kind: Annotated[str, typer.Option(help="auto, linear, or physics:FILE with the machine's components.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of the random starts of a nonlinear model.")] = 0,
 ) -> None:
-    """Identify a linear twin from a recording of the healthy machine."""
+    """Make a twin from a recording of the healthy machine: candidates, every block's score, and why this one."""
     from agent.cli import fitting
 
-    fitting.twin(recording, out, inputs, outputs, virtual, where or [], settle_s, units, period_s)
+    fitting.twin(recording, out, inputs, outputs, virtual, where or [], settle_s, units, period_s, kind, seed)
 
 
 @fit_app.command("detector")

@@ -132,7 +132,7 @@ def _healths(healths: Sequence[Health]) -> list[str]:
 def _health(health: Health) -> str:
     low, high = response.when_new(health)
     failed = f", worn out at {health.failed:.4g}" if math.isfinite(health.failed) else ""
-    new = f"{health.nominal:.4g} {health.unit}".rstrip()
+    new = f"{health.nominal:.4g} {health.unit}".removesuffix(" 1").rstrip()
     return f"{health.name} ({health.component}): new {new}, 95 % {low:.4g} to {high:.4g}{failed}"
 
 

@@ -121,6 +121,14 @@ def problems(plant: Plant, lives: Lives) -> list[str]:
     return [text for good, text in checks if not good]
 
 
+def usual(plant: Plant, life_s: float, origin: str = "no life recorded") -> Lives | None:
+    """A section for all health parameters that have a limit and walk; None where there are none. life_s: how long such
+    parts last, within a factor of 5."""
+    worn = [h for h in plant.health if math.isfinite(h.failed) and h.walk > 0]
+    wears = tuple(Wear(h.name, life_s, life_s / 500.0) for h in worn)
+    return Lives(wears, (), (), 5.0 * life_s, plant.period_s, 2000, origin) if wears else None
+
+
 def begin(plant: Plant, lives: Lives) -> Course:
     """Before any estimate."""
     slots = 0 if lives.scenarios else lives.slots

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import least_squares
 
 from agent.core.nouns import F8
@@ -20,7 +21,7 @@ from agent.fit.physics.reading import Unknown
 from agent.fit.physics.trajectories import Trial
 
 CANDIDATES = 120
-EVALUATIONS = 60
+EVALUATIONS = 40
 SEED = 4
 
 
@@ -42,7 +43,7 @@ class Scale:
 
     low: F8
     high: F8
-    far: F8
+    far: npt.NDArray[np.bool_]
 
     def theta(self, s: F8) -> F8:
         """Values of s f8[...,k]."""
@@ -155,7 +156,7 @@ class _Sight:
         error, G = weighted(self.trial, self.scaled, self.starts(z), self.start_sd, z[runs * n :], self.sigma)
         residuals, jacobians = [], []
         for i in range(runs):
-            whole = np.linalg.qr(np.column_stack([G[i], error[i]]), mode="r")
+            whole: F8 = np.asarray(np.linalg.qr(np.column_stack([G[i], error[i]]), mode="r"), np.float64)
             J = np.zeros((len(whole), len(z)))
             J[:, i * n : (i + 1) * n], J[:, runs * n :] = whole[:, :n], whole[:, n : n + k]
             residuals.append(whole[:, -1])

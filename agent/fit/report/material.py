@@ -78,13 +78,11 @@ class Material:
 
 def estimated(twin: Twin) -> tuple[Parameter, ...]:
     """The fitted parameters of a kind that keeps them in its file, in SI units; none of another kind."""
-    params = twin.plant.params
-    values = {f"{c.name}.{name}": x for c in getattr(params, "components", ()) for name, x in c.values.items()}
     return tuple(
         Parameter(
             name=one.parameter,
             unit="",
-            value=values.get(one.parameter, math.nan),
+            value=one.value,
             low=one.interval_low,
             high=one.interval_high,
             bound_low=one.low,
@@ -92,5 +90,5 @@ def estimated(twin: Twin) -> tuple[Parameter, ...]:
             identified=math.isfinite(one.interval_low),
             remark=one.remark,
         )
-        for one in getattr(params, "estimates", ())
+        for one in getattr(twin.plant.params, "estimates", ())
     )
