@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from itertools import count
 
@@ -19,13 +19,15 @@ from anyio.abc import TaskGroup
 from agent.config.plan import Plan, SinkUnit, SourceUnit
 from agent.control.gate import Gate
 from agent.core.nouns import Answer, Event, Request, Snapshot, Tick, Write
+from agent.engine import maintenance
 from agent.engine import state as states
-from agent.runtime import clock, meters, restore, supervise, systemd
+from agent.runtime import clock, meters, questions, restore, supervise, systemd
 from agent.runtime.cycle import Cycle
 from agent.runtime.hub import Hub
 from agent.runtime.inbox import Inbox, Intake
 from agent.runtime.journal import Journal
 from agent.runtime.taps import Taps
+from agent.runtime.worker import Worker
 from agent.store import record as records
 from agent.store.record import Entry
 
@@ -47,8 +49,11 @@ async def run(plan: Plan, *, strict: bool = False, stop: anyio.Event | None = No
     hub = Hub(plan.catalogue)
     inboxes = {asset.id: Inbox(asset.id) for asset in plan.assets}
     record = partial(_record, journal, plan.journal.raw)
-    out, path = partial(_out, hub, record), plan.journal.path
+    by_id: dict[str, Cycle] = {}
+    keep = partial(_keep_lasting, journal, by_id)
+    out, path = partial(_out, hub, record, keep), plan.journal.path
     cycles = [Cycle(asset, restore.state(asset, path), inboxes[asset.id], out) for asset in plan.assets]
+    by_id.update({cycle.asset.id: cycle for cycle in cycles})
     gate = Gate(inboxes, hub.newest, partial(_audit, journal))
     async with anyio.create_task_group() as keeping:
         keeping.start_soon(journal.run)
@@ -77,6 +82,10 @@ async def _living(
                 meters.current().allow(f"cycle {cycle.asset.id}", TURNS * cycle.asset.period_s)
                 turning.start_soon(partial(supervise.keep, f"cycle {cycle.asset.id}", cycle.run, strict=strict))
             turning.start_soon(_checkpoints, journal, plan.journal.raw, cycles)
+            worker = Worker()
+            turning.start_soon(worker.run)
+            asking = partial(questions.run, cycles, inboxes, worker)
+            turning.start_soon(partial(supervise.keep, "questions", asking, watched=False, strict=strict))
             async with anyio.create_task_group() as reading:
                 _start_sources(reading, plan, inboxes, strict)
                 turning.start_soon(systemd.feed_watchdog)
@@ -150,9 +159,18 @@ def _save(journal: Journal, cycle: Cycle, in_history: bool = False) -> None:
         journal.put(Entry(records.RAW, cycle.asset.id, "state", now_ns, body))
 
 
-def _out(hub: Hub, record: Callable[[Tick, Snapshot], None], tick: Tick, snapshot: Snapshot) -> None:
+def _out(
+    hub: Hub, record: Callable[[Tick, Snapshot], None], keep: Callable[[Snapshot], None], tick: Tick, snapshot: Snapshot
+) -> None:
     record(tick, snapshot)
+    keep(snapshot)
     hub.publish(snapshot)
+
+
+def _keep_lasting(journal: Journal, cycles: Mapping[str, Cycle], snapshot: Snapshot) -> None:
+    """What people said of the machine must outlast a power cut: no event alone can bring that state back."""
+    if any(event.change in maintenance.CHANGE.values() for event in snapshot.events):
+        _save(journal, cycles[snapshot.asset])
 
 
 def _record(journal: Journal, raw: bool, tick: Tick, snapshot: Snapshot) -> None:

@@ -12,6 +12,9 @@ from hil.valve import Valve, valve_area_m2
 # riser flow m3/s, upper m, lower m, sump m, winding degC, case degC
 Continuous = tuple[float, float, float, float, float, float]
 
+REFERENCE_LEVEL_M = 0.25  # where rigs of any outflow exponent agree with Torricelli
+REFERENCE_M_S = sqrt(2.0 * GRAVITY_M_S2 * REFERENCE_LEVEL_M)
+
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
@@ -61,6 +64,25 @@ def outflow_m3_s(area_m2: float, level_m: float) -> float:
     return area_m2 * sqrt(2.0 * GRAVITY_M_S2 * level_m) if level_m > 0.0 else 0.0
 
 
+def outflow_of(rig: Rig, area_m2: float, level_m: float) -> float:
+    """Through orifice or valve of this rig, whose exponent may be another than Torricelli's."""
+    return area_m2 * fall_m_s(rig, level_m) if level_m > 0.0 else 0.0
+
+
+def fall_m_s(rig: Rig, level_m: float) -> float:
+    """Velocity of the jet under a level: v = v_ref (h / h_ref)^n; n = 0.5 is Torricelli's sqrt(2 g h)."""
+    if rig.outflow_exponent == 0.5:
+        return sqrt(2.0 * GRAVITY_M_S2 * level_m)
+    return float(REFERENCE_M_S * (level_m / REFERENCE_LEVEL_M) ** rig.outflow_exponent)
+
+
+def level_m(rig: Rig, fall: float) -> float:
+    """The level at which the jet has this velocity in m/s."""
+    if rig.outflow_exponent == 0.5:
+        return fall**2 / (2.0 * GRAVITY_M_S2)
+    return float(REFERENCE_LEVEL_M * (fall / REFERENCE_M_S) ** (1.0 / rig.outflow_exponent))
+
+
 def weir_m3_s(rig: Rig, level_m: float) -> float:
     """Overflow of a tank: q = c (h - h_weir)^1.5."""
     over_m = level_m - rig.weir_level_m
@@ -77,8 +99,8 @@ def derivative(rig: Rig, x: Continuous, u: Inputs) -> Continuous:
     if flow <= 0.0 and d_flow < 0.0:  # check valve
         d_flow = 0.0
     # A dh/dt = in - out
-    transfer = outflow_m3_s(u.opening_m2, upper) + weir_m3_s(rig, upper)
-    back = outflow_m3_s(rig.lower_orifice_m2, lower) + weir_m3_s(rig, lower)
+    transfer = outflow_of(rig, u.opening_m2, upper) + weir_m3_s(rig, upper)
+    back = outflow_of(rig, rig.lower_orifice_m2, lower) + weir_m3_s(rig, lower)
     leak = outflow_m3_s(u.leak_m2, lower)
     d_upper = (u.inflow_m3_s - transfer) / rig.tank_area_m2
     d_lower = (transfer - back - leak) / rig.tank_area_m2

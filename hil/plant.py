@@ -13,7 +13,7 @@ from hil.control_socket import Answer, ControlSocket
 from hil.faults import KINDS
 from hil.plc_program import DEMANDS, State
 from hil.process import ready, run
-from hil.rig import SCAN_S
+from hil.rig import SCAN_S, varied
 from hil.simulation import Choices, Simulation
 
 LATE_LIMIT_S = 1.0  # further behind than this, the lost time is let go
@@ -128,6 +128,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--control", type=Path, required=True, metavar="SOCKET", help="Unix socket to listen on")
     parser.add_argument("--speed", type=float, default=1.0, metavar="N", help="times faster than real time")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--vary", action="store_true", help="a rig of the seed's own dimensions, each up to 15 % off")
     parser.add_argument("--fault", choices=sorted(KINDS), help="fault to put in by itself")
     parser.add_argument("--fault-at", type=float, default=60.0, metavar="S", help="plant time of that fault")
     parser.add_argument("--schedule", action="store_true", help="with stops, standby, cleaning, maintenance")
@@ -140,7 +141,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 async def serve(args: argparse.Namespace) -> None:
     """Runs the plant until cancelled."""
-    plant = Plant(Simulation(Choices(args.seed, args.schedule, args.volume)))
+    rig = varied(args.seed) if args.vary else None
+    plant = Plant(Simulation(Choices(args.seed, args.schedule, args.volume), rig))
     socket = ControlSocket(args.control, plant.do)
     await socket.start()
     ready(f"plant {args.control}")

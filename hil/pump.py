@@ -7,9 +7,10 @@ from hil.rig import GRAVITY_M_S2, WATER_DENSITY_KG_M3, Rig
 
 def head_m(rig: Rig, speed: float, flow_m3_s: float, wear: float) -> float:
     """Pump head in metres at a relative speed 0..1; wear 0..1 takes that share of the shut-off head."""
-    # H = (1 - wear) h0 w^2 - h1 w Q - h2 Q|Q|
+    # H = (1 - wear) h0 w^2 - h1 w Q - h2 Q|Q|, Q with what worn rings let back inside the pump
     rise = (1.0 - wear) * rig.head_h0_m * speed * speed
-    return rise - rig.head_h1_s_m2 * speed * flow_m3_s - rig.head_h2_s2_m5 * flow_m3_s * abs(flow_m3_s)
+    inner = flow_m3_s + rig.wear_recirculation * wear * speed * rig.best_flow_m3_s
+    return rise - rig.head_h1_s_m2 * speed * inner - rig.head_h2_s2_m5 * inner * abs(inner)
 
 
 def shaft_torque_nm(rig: Rig, speed: float, flow_m3_s: float, wear: float) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
-from hil.physics import outflow_m3_s
+from hil.physics import outflow_of
 from hil.rig import Rig
 from hil.steady import opening_for
 
@@ -40,7 +40,7 @@ class Order:
 
 def base_opening(rig: Rig, recipe: Recipe) -> float:
     """Valve opening at which both levels of a recipe settle."""
-    return opening_for(rig, outflow_m3_s(rig.lower_orifice_m2, recipe.lower_m), recipe.upper_m)
+    return opening_for(rig, outflow_of(rig, rig.lower_orifice_m2, recipe.lower_m), recipe.upper_m)
 
 
 def orders(rig: Rig, seed: str) -> Iterator[tuple[float, Order]]:

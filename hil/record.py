@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hil.faults import KINDS
 from hil.registers import cell, decoded, read_columns
-from hil.rig import SCAN_S
+from hil.rig import SCAN_S, varied
 from hil.sensors import REFERENCE_SENSOR
 from hil.simulation import Choices, Simulation
 
@@ -35,6 +35,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.csv")
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--vary", action="store_true", help="a rig of the seed's own dimensions, each up to 15 % off")
     parser.add_argument("--period", type=float, default=1.0, metavar="S", help="seconds a row, a multiple of 0.1")
     parser.add_argument("--schedule", action="store_true", help="with stops, standby, cleaning, maintenance")
     parser.add_argument("--reference", action="store_true", help="with the clamp-on meter upper/transfer_flow, m3/h")
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     """Entry of the command."""
     args = arguments(argv)
     header = ["time", *read_columns(), *([REFERENCE_SENSOR.tag] if args.reference else [])]
-    simulation = Simulation(Choices(args.seed, args.schedule))
+    simulation = Simulation(Choices(args.seed, args.schedule), varied(args.seed) if args.vary else None)
     try:
         with args.out.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")

@@ -1,6 +1,7 @@
-"""The dimensions of the laboratory rig: tanks, pipe, pump, motor and valve, in SI units."""
+"""The dimensions of the laboratory rig: tanks, pipe, pump, motor and valve, in SI units. No two rigs are the same."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from random import Random
 
 GRAVITY_M_S2 = 9.81
 WATER_DENSITY_KG_M3 = 998.0
@@ -18,6 +19,7 @@ class Rig:
     weir_m1_5_s: float = 0.18  # overflow = weir * (level - weir_level)^1.5
 
     lower_orifice_m2: float = 1.237e-4
+    outflow_exponent: float = 0.5  # of the level, through orifice and valve; Torricelli: 0.5
     valve_open_m2: float = 6.0e-4
     valve_rangeability: float = 30.0
     valve_lag_s: float = 0.8
@@ -41,6 +43,7 @@ class Rig:
     head_h2_s2_m5: float = 4.4e6
     best_flow_m3_s: float = 4.6e-4  # best efficiency point at full speed
     best_efficiency: float = 0.40
+    wear_recirculation: float = 0.0  # worn rings let this share of the best flow back, times wear
     rated_speed_rad_s: float = 303.7
     windage_nm: float = 0.010
     drag_nm: float = 0.030
@@ -66,3 +69,25 @@ class Rig:
 
 STEP_S = 0.020
 SCAN_S = 0.100
+
+# Heights and the weir are the drawing's; what is made, mounted, silted up or worn in differs from rig to rig.
+DRAWN = (
+    "tank_height_m",
+    "weir_level_m",
+    "sump_float_m",
+    "sump_weir_m",
+    "inlet_height_m",
+    "pump_height_m",
+    "rated_speed_rad_s",
+    "rated_torque_nm",
+)
+
+
+def varied(seed: int, share: float = 0.15) -> Rig:
+    """The rig of a seed: each made dimension off by up to `share`, outflow and wear laws of its own."""
+    draw, rig = Random(f"{seed}/rig"), Rig()
+    made = [f.name for f in fields(Rig) if f.name not in (*DRAWN, "outflow_exponent", "wear_recirculation")]
+    changed = {name: getattr(rig, name) * draw.uniform(1.0 - share, 1.0 + share) for name in made}
+    changed["outflow_exponent"] = 0.5 * draw.uniform(1.0 - share, 1.0 + share)
+    changed["wear_recirculation"] = draw.uniform(0.3, 0.7)
+    return replace(rig, **changed)

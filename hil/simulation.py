@@ -7,7 +7,7 @@ from random import Random
 
 from hil.faults import Faults
 from hil.interlocks import HIGH_HIGH_M, HOT_WINDING_C, SUMP_LOW_M, Switches
-from hil.physics import Loads, RigState, outflow_m3_s, step, weir_m3_s
+from hil.physics import Loads, RigState, outflow_m3_s, outflow_of, step, weir_m3_s
 from hil.plc_program import DEMANDS, Program
 from hil.pump import vibration_mm_s
 from hil.recipes import FIRST, base_opening, orders, schedule
@@ -124,7 +124,7 @@ class Simulation:
     def transfer_m3h(self) -> float:
         """True flow from the upper to the lower tank, overflow included, in m3/h."""
         x = self.state
-        pipe = outflow_m3_s(valve_area_m2(self.rig, x.valve.stem), x.upper_m)
+        pipe = outflow_of(self.rig, valve_area_m2(self.rig, x.valve.stem), x.upper_m)
         return M3H_PER_M3S * (pipe + weir_m3_s(self.rig, x.upper_m))
 
     def _plan(self) -> None:

@@ -3,9 +3,9 @@
 from collections import deque
 from math import log, sqrt
 
-from hil.physics import RigState, outflow_m3_s
+from hil.physics import RigState, fall_m_s, level_m, outflow_of
 from hil.pump import motor_current_a, shaft_torque_nm
-from hil.rig import GRAVITY_M_S2, Rig
+from hil.rig import Rig
 from hil.valve import Valve
 
 WARM_SUMP_M = 0.30
@@ -21,15 +21,15 @@ def speed_for_flow(rig: Rig, flow_m3_s: float, sump_m: float = WARM_SUMP_M) -> f
 
 def opening_for(rig: Rig, flow_m3_s: float, upper_m: float) -> float:
     """Valve opening 0..1 that passes this flow at this level of the upper tank."""
-    area_m2 = flow_m3_s / sqrt(2.0 * GRAVITY_M_S2 * upper_m)
+    area_m2 = flow_m3_s / fall_m_s(rig, upper_m)
     return 1.0 + log(area_m2 / rig.valve_open_m2) / log(rig.valve_rangeability)
 
 
 def warm_state(rig: Rig, lower_m: float, opening: float, ambient_c: float) -> RigState:
     """A rig that ran a long time at this lower level and valve opening and was switched off just now."""
-    flow = outflow_m3_s(rig.lower_orifice_m2, lower_m)
+    flow = outflow_of(rig, rig.lower_orifice_m2, lower_m)
     area = rig.valve_open_m2 * rig.valve_rangeability ** (opening - 1.0)
-    upper = (flow / area) ** 2 / (2.0 * GRAVITY_M_S2)
+    upper = level_m(rig, flow / area)
     speed = speed_for_flow(rig, flow)
     current = motor_current_a(rig, speed, shaft_torque_nm(rig, speed, flow, 0.0))
     loss_w = rig.iron_loss_w + rig.copper_loss_ohm * current**2

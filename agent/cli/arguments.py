@@ -18,3 +18,6 @@ Socket = Annotated[Path | None, typer.Option("--socket", help="The daemon's feed
 Source = Annotated[str | None, typer.Option("--source", help="Only of this source; all OPC UA sources if left out.")]
 Wanted = Annotated[str, typer.Argument(help="A file, or a fingerprint as certs list prints it.", show_default=False)]
 Where = Annotated[list[str] | None, typer.Option("--where", help="Use only rows where TAG=VALUE, as drive/state=2.")]
+Exclude = Annotated[
+    Path | None, typer.Option("--exclude", help="CSV of times to leave out (from,to), as maintenance list --csv.")
+]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import machines
-from agent.cli.arguments import File, Json, MaybeFile, Settings, Socket, StateDir, Where
+from agent.cli import machines, maintenance, models
+from agent.cli.arguments import Exclude, File, Json, MaybeFile, Settings, Socket, StateDir, Where
 
 app = typer.Typer(
     name="edgetwin",
@@ -25,6 +25,8 @@ users_app = typer.Typer(help="Users of the OPC UA server.", no_args_is_help=True
 app.add_typer(config_app, name="config")
 app.add_typer(fit_app, name="fit")
 app.add_typer(users_app, name="users")
+app.add_typer(maintenance.app, name="maintenance")
+app.add_typer(models.app, name="model")
 app.add_typer(machines.app)
 app.add_typer(machines.certs_app, name="certs")
 
@@ -145,16 +147,68 @@ def close(
 @app.command()
 def backtest(
     file: File,
+    recording: Annotated[
+        Path | None,
+        typer.Argument(help="A CSV as fit reads it, or the folder of a journal; the own journal if left out."),
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="For a CSV: the models to compare with, a configuration or a model file.")
+    ] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="For a CSV: the mode of the asset, where no column tells it.")
+    ] = None,
     state_dir: StateDir = None,
     settings: Settings = None,
     json: Json = False,
     asset: Annotated[str | None, typer.Option(help="Only this asset.")] = None,
 ) -> None:
-    """Play the journal's ticks through the engine again. With the models that ran then, the outcome is the same to
-    the bit; with others, the differences are counted. Exit 1 if any."""
+    """Play what was recorded through the engine again, and say which alarms are gained and lost. A journal is held
+    against what was raised live: with the models that ran then, the outcome is the same to the bit; exit 1 if it is
+    not. A CSV is played with the models of FILE, and held against those of --against."""
     from agent.cli import backtest as command
+    from agent.cli import retrying
 
-    command.run(file, state_dir, settings or [], json, asset)
+    journal = command.journal_at(recording)
+    if recording is not None and journal is None:
+        retrying.run(file, recording, against, mode, state_dir, settings or [], json, asset)
+    else:
+        command.run(file, journal, state_dir, settings or [], json, asset)
+
+
+@app.command()
+def whatif(
+    file: Annotated[
+        Path, typer.Argument(help="A configuration (state of the daemon) or a twin file.", show_default=False)
+    ],
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="What changes: pump/speed=80@+10m, a ramp @+10m..+20m."),
+    ] = None,
+    horizon: Annotated[str, typer.Option(help="How far ahead: 90s, 10m, 4h.")] = "1h",
+    limits: Annotated[
+        list[str] | None, typer.Option("--limit", help="Where a signal should stay: upper/level<0.5.")
+    ] = None,
+    costs: Annotated[list[str] | None, typer.Option("--cost", help="An integral over time: energy=pump/power.")] = None,
+    loops: Annotated[
+        list[str] | None,
+        typer.Option("--loop", help="A PI loop of the PLC: 'lower/level->pump/speed gain=110 reset=32s setpoint=TAG'."),
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="CSV: the state of a twin file at its end; gains of loops without.")
+    ] = None,
+    where: Where = None,
+    asset: Annotated[str | None, typer.Option(help="The asset, where several have a twin.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture: .html, .png or .svg.")] = None,
+    particles: Annotated[int, typer.Option(help="How many possible machines run.", min=2, max=100000)] = 400,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 1,
+    state_dir: StateDir = None,
+    json: Json = False,
+) -> None:
+    """Try a change on the twin before it is made on the machine: what happens, beside what happens without it."""
+    from agent.cli import whatif as command
+
+    asked = command.Asked(sets or [], horizon, limits or [], costs or [], loops or [], where or [], particles, seed)
+    command.run(file, asked, asset, source, plot, json, state_dir)
 
 
 @fit_app.command("twin")
@@ -168,11 +222,13 @@ def fit_twin(
     settle_s: Annotated[float, typer.Option("--settle", help="Drop so many s after each start.")] = 10.0,
     units: Annotated[Path | None, typer.Option(help="Tag list (CSV) that gives the units.")] = None,
     period_s: Annotated[float | None, typer.Option("--period", help="Period of the model, in s.")] = None,
+    kind: Annotated[str, typer.Option(help="auto, linear, or physics:FILE with the machine's components.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of the random starts of a nonlinear model.")] = 0,
 ) -> None:
-    """Identify a linear twin from a recording of the healthy machine."""
+    """Make a twin from a recording of the healthy machine: candidates, every block's score, and why this one."""
     from agent.cli import fitting
 
-    fitting.twin(recording, out, inputs, outputs, virtual, where or [], settle_s, units, period_s)
+    fitting.twin(recording, out, inputs, outputs, virtual, where or [], settle_s, units, period_s, kind, seed)
 
 
 @fit_app.command("detector")
@@ -187,11 +243,28 @@ def fit_detector(
     budget_per_day: Annotated[float, typer.Option("--budget", help="False alarms allowed a day.")] = 1.0,
     window: Annotated[int, typer.Option(help="Rows that the model looks back on.")] = 30,
     period_s: Annotated[float | None, typer.Option("--period", help="Period of the model, in s.")] = None,
+    exclude: Exclude = None,
 ) -> None:
     """Learn what healthy looks like from a recording, as one ONNX file."""
     from agent.cli import fitting
 
-    fitting.detector(recording, out, tags, where or [], rows, settle_s, units, budget_per_day, window, period_s)
+    fitting.detector(
+        recording, out, tags, where or [], rows, settle_s, units, budget_per_day, window, period_s, exclude
+    )
+
+
+@fit_app.command("loop")
+def fit_loop(
+    recording: Annotated[Path, typer.Argument(help="CSV: time, then one column a tag (group/name).")],
+    twin: Annotated[Path, typer.Option(help="The twin's file; its section control is written.")],
+    loops: Annotated[list[str], typer.Option("--loop", help="'lower/level->pump/speed setpoint=TAG'; gain= if known.")],
+    where: Where = None,
+    settle_s: Annotated[float, typer.Option("--settle", help="Drop so many s after each start.")] = 30.0,
+) -> None:
+    """Find a PI loop of the PLC in a recording and keep it with the twin, for what-if."""
+    from agent.cli import looping
+
+    looping.run(recording, twin, loops, where or [], settle_s)
 
 
 @users_app.command("add")

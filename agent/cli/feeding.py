@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import getpass
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.cli.telling import fail
-from agent.core.nouns import Answer, Catalogue, Request, Snapshot
-from agent.sinks.feed.client import connect
+from agent.core.nouns import Answer, Catalogue, Event, Request, Snapshot
+from agent.runtime import clock
+from agent.sinks.feed.client import Feed, connect
 
 DEFAULT = Path("/var/lib/edgetwin/feed.sock")
 T = TypeVar("T")
@@ -59,6 +61,28 @@ async def full_state(path: Path, timeout_s: float = 5.0) -> tuple[Catalogue, dic
 async def ask(path: Path, do: str, target: str, args: dict[str, str]) -> Answer:
     """Ask the daemon for something as this user."""
     async with connect(path) as feed:
-        request = Request(f"cli-{id(feed):x}", do, target, getpass.getuser(), args)
-        async with asyncio.timeout(5.0):
-            return await feed.ask(request)
+        return await _asked(feed, do, target, args)
+
+
+async def done(
+    path: Path, do: str, asset: str, args: dict[str, str], is_outcome: Callable[[Event], bool], timeout_s: float = 10.0
+) -> tuple[Answer, Event | None]:
+    """Ask for something of an asset, and wait for the event that says what the engine made of it (None: none came)."""
+    async with connect(path) as feed:
+        asked_ns = clock.now_ns()
+        answer = await _asked(feed, do, asset, args)
+        if not answer.ok:
+            return answer, None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                async for noun in feed:
+                    if isinstance(noun, Snapshot) and noun.asset == asset and noun.t_ns > asked_ns:
+                        for event in filter(is_outcome, noun.events):
+                            return answer, event
+        return answer, None
+
+
+async def _asked(feed: Feed, do: str, target: str, args: dict[str, str]) -> Answer:
+    request = Request(f"cli-{id(feed):x}", do, target, getpass.getuser(), args)
+    async with asyncio.timeout(5.0):
+        return await feed.ask(request)

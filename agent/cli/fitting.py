@@ -23,6 +23,8 @@ def twin(
     settle_s: float,
     units: Path | None,
     period_s: float | None,
+    kind: str,
+    seed: int,
 ) -> None:
     """Identify, report, write."""
     _fit(
@@ -36,6 +38,9 @@ def twin(
         settle_s=settle_s,
         units=_units(units),
         period_s=period_s,
+        kind=kind,
+        seed=seed,
+        say=lambda text: typer.echo(text, err=True),
     )
 
 
@@ -50,6 +55,7 @@ def detector(
     budget_per_day: float,
     window: int,
     period_s: float | None,
+    exclude: Path | None,
 ) -> None:
     """Fit, report, write."""
     _fit(
@@ -64,13 +70,14 @@ def detector(
         budget_alarms_per_day=budget_per_day,
         period_s=period_s,
         window=window,
+        exclude=exclude,
     )
 
 
-def _fit(kind: str, recording: Path, **options: Any) -> None:
-    """Run `agent.fit.<kind>.fit` and print its report; what it refuses is one line and exit 1."""
+def _fit(model: str, recording: Path, **options: Any) -> None:
+    """Run `agent.fit.<model>.fit` and print its report; what it refuses is one line and exit 1."""
     try:
-        module = importlib.import_module(f"agent.fit.{kind}")
+        module = importlib.import_module(f"agent.fit.{model}")
         from agent.fit.recording import FitError
     except ImportError as error:
         fail(f"{error}. Install what fitting needs: pip install 'edgetwin[fit]'")

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from agent.cli import feeding
+from agent.cli import feeding, twins
 from agent.cli.telling import as_json
 from agent.core import quality
 from agent.core.nouns import Catalogue, Condition, Snapshot
@@ -56,6 +56,7 @@ def _asset(catalogue: Catalogue, snapshot: Snapshot, now_ns: int) -> dict[str, A
         "cycles": snapshot.seq & 0xFFFF_FFFF,
         "case": {"id": case.id, "blamed": case.blamed} if case and is_open else None,
         "conditions": _active(snapshot),
+        "twins": twins.said(catalogue.of(snapshot.asset), snapshot),
         "points": _points(catalogue, snapshot, snapshot.asset),
     }
 
@@ -68,6 +69,7 @@ def _condition(c: Condition) -> dict[str, Any]:
     return {
         "id": c.id,
         "category": c.category,
+        "provisional": c.provisional,
         "acknowledged": c.acknowledged,
         "value": c.value,
         "limit": c.limit,
@@ -103,5 +105,7 @@ def lines(tree: dict[str, Any]) -> list[str]:
             found.append(f"  case {asset['case']['id']}: look at {asset['case']['blamed']}")
         for c in asset["conditions"]:
             seen = "acknowledged" if c["acknowledged"] else "not acknowledged"
+            seen += ", provisional" if c["provisional"] else ""
             found.append(f"  {c['category']} {c['id']}: {c['value']:.4g} against {c['limit']:.4g}, {seen}")
+        found += [f"  {text}" for text in twins.lines(asset["twins"])]
     return found

@@ -76,7 +76,7 @@ def _override_class(tree: Tree, asset: Asset, at: At, out: list[Problem]) -> Non
     over = (*asset.at, "overrides")
     for section in PARTS:
         _override_items(tree, (*over, section), (*at, section), getattr(asset.overrides, section), out)
-    for section in ("residuals", "anomaly"):
+    for section in ("residuals", "cusum", "isolation", "trust", "anomaly"):
         for key in getattr(asset.overrides, section):
             tree.graft((*at, section, key), tree, (*over, section, key))
     if asset.overrides.summary_s is not None:

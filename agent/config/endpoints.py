@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,12 @@ def static_problems(source: Endpoint, tags: Sequence[Tag]) -> list[tuple[int, st
     """(tag index, what is wrong) as far as the driver can tell without its device."""
     check: Callable[[Any, Sequence[Tag]], list[tuple[int, str]]] | None = getattr(source.module, "check", None)
     return check(source.config, tags) if check else []
+
+
+def tag_options(source: Endpoint) -> Mapping[str, str]:
+    """What the `options` of a tag may say to the driver of a source, with its meaning."""
+    known: Mapping[str, str] = getattr(source.module, "TAG_OPTIONS", {})
+    return known
 
 
 def meters(source: Endpoint, tags: Sequence[Tag]) -> Sequence[Meter]:

@@ -18,6 +18,7 @@ from agent.config.problems import hint
 OWN = ("self", "feed")
 DRIVER = ("Config", "run")
 MODEL = ("load", "points", "init", "step")
+MODELS = ("twin", "detect")
 
 
 class NoKind(LookupError):  # noqa: N818
@@ -45,9 +46,11 @@ def sinks() -> list[str]:
 
 
 def model(name: str) -> Any:
-    """The kind of model of a type such as `twin.linear`: `load`, `points`, `init`, `step`."""
+    """The kind of model of a type such as `twin` or `detect.onnx`: `load`, `points`, `init`, `step`."""
     package, _, module = name.partition(".")
-    if package not in ("twin", "detect"):
+    if package in MODELS and not module and _complete(found := importlib.import_module(f"agent.{package}"), MODEL):
+        return found
+    if package not in MODELS:
         raise NoKind(f"type is {name!r}{hint(name, _models())}")
     try:
         return _kind(f"agent.{package}", module, MODEL)
@@ -58,16 +61,21 @@ def model(name: str) -> Any:
 def _kind(package: str, name: str, needed: Sequence[str]) -> ModuleType:
     if name.isidentifier() and importlib.util.find_spec(f"{package}.{name}") is not None:
         module = importlib.import_module(f"{package}.{name}")
-        if all(hasattr(module, n) for n in needed):
+        if _complete(module, needed):
             return module
     raise NoKind(f"type is {name!r}{hint(name, _all(package, needed))}")
+
+
+def _complete(module: ModuleType, needed: Sequence[str]) -> bool:
+    return all(hasattr(module, name) for name in needed)
 
 
 def _all(package: str, needed: Sequence[str]) -> list[str]:
     found = pkgutil.iter_modules(importlib.import_module(package).__path__)
     modules = {info.name: importlib.import_module(f"{package}.{info.name}") for info in found}
-    return sorted(n for n, module in modules.items() if n not in OWN and all(hasattr(module, x) for x in needed))
+    return sorted(n for n, module in modules.items() if n not in OWN and _complete(module, needed))
 
 
 def _models() -> list[str]:
-    return [f"{package}.{name}" for package in ("twin", "detect") for name in _all(f"agent.{package}", MODEL)]
+    whole = [package for package in MODELS if _complete(importlib.import_module(f"agent.{package}"), MODEL)]
+    return whole + [f"{package}.{name}" for package in MODELS for name in _all(f"agent.{package}", MODEL)]

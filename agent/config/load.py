@@ -96,7 +96,7 @@ def load(path: str | Path, state_dir: str | Path | None = None, settings: Mappin
     sources, sinks = endpoints.sources(tree, places, out), endpoints.sinks(tree, places, out)
     out += [*endpoints.id_problems(tree), *consistency.file_problems(tree, file)]
     assets = _assets(str(path), file, tree, out)
-    out += _address_problems(assets, sources)
+    out += [*_address_problems(assets, sources), *_option_problems(assets, sources)]
     if out:
         raise ConfigErrors(out)
     journal = places.base / file.journal.path if file.journal.path else places.state_dir / "journal.db"
@@ -223,3 +223,14 @@ def _address_problems(assets: Sequence[LoadedAsset], sources: Sequence[Endpoint]
             asset, row = pairs[index]
             mark = asset.tag_tree.mark((*row.at, "address"))
             yield problem(mark, f"{row.name}: {text}")
+
+
+def _option_problems(assets: Sequence[LoadedAsset], sources: Sequence[Endpoint]) -> Iterator[Problem]:
+    """Words in the options of tags that their drivers do not know."""
+    for source in sources:
+        known = endpoints.tag_options(source)
+        for asset, row in read_from(assets, source.id):
+            for word in (w for w in row.options if w not in known):
+                near = hint(word, known) or f": a tag of {source.type} has none"
+                mark = asset.tag_tree.mark((*row.at, "options"))
+                yield problem(mark, f"{row.name}: unknown option {word}{near}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import isnan
 from typing import Any
@@ -16,6 +16,8 @@ from agent.config.tree import Tree
 from agent.core import units
 from agent.core.nouns import Mode, Point, Role
 from agent.engine.asset import ModelKind
+from agent.twin import baseline
+from agent.twin.baseline import Baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class LoadedModel:
     modes: frozenset[Mode]
     settle_s: float
     every: int
+    life_lead_h: float = 72.0
+    baseline: Baseline | None = None
 
 
 @dataclass(slots=True)
@@ -59,7 +63,8 @@ class ModelFiles:
         if content is None:
             return None
         try:
-            return kind, kind.load(content), hashlib.sha256(content).hexdigest()
+            params = kind.load(content)
+            return kind, params, _fingerprint(kind, params, content)
         except ValueError as error:
             self.out.append(problem(Mark(file), f"cannot be used as {spec.type}: {error}"))
             return None
@@ -90,10 +95,18 @@ class ModelFiles:
             frozenset(modes),
             params.settle_s if spec.settle_s is None else spec.settle_s,
             spec.every,
+            spec.life_lead_h,
+            baseline.here(getattr(params, "baseline", None), asset.id),
         )
 
 
 _WORDS = {m.word: m for m in Mode}
+
+
+def _fingerprint(kind: ModelKind, params: Any, content: bytes) -> str:
+    """The hash that a state belongs to: the kind's own, which leaves out what it does not compute with."""
+    own: Callable[[Any], str] | None = getattr(kind, "fingerprint", None)
+    return own(params) if own else hashlib.sha256(content).hexdigest()
 
 
 def _mode_problems(file: str, params: Any) -> list[Problem]:

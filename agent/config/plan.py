@@ -30,6 +30,7 @@ from agent.core import formula
 from agent.core.nouns import Catalogue, Kind, Mode, Names, Part, Point, Role, Tag
 from agent.engine.asset import Asset, Heartbeat, Model, Modes
 from agent.runtime.inbox import Route
+from agent.twin import baseline as baselines
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,8 @@ def _asset(loaded: LoadedAsset, epoch: int) -> Asset:
             )
         )
         points += model.points
+    texts = {len(points) + row: baselines.text(m.baseline) for row, m in enumerate(loaded.models)}
+    points += [_baseline_point(loaded.asset.id, m.name) for m in loaded.models]
     return Asset(
         id=loaded.asset.id,
         epoch=epoch,
@@ -165,6 +168,7 @@ def _asset(loaded: LoadedAsset, epoch: int) -> Asset:
         stale_s=tuple(_stale_s(loaded, row) for row in loaded.rows),
         heartbeats=_heartbeats(loaded),
         derived=formula.compiled(tags, names, trees(loaded.rows)),
+        texts=texts,
     )
 
 
@@ -208,6 +212,11 @@ def _measured(tags: Sequence[Tag]) -> tuple[Point, ...]:
 def _mode_point(asset: str) -> Point:
     words = {m.value: m.word for m in Mode}
     return Point(f"{asset}/{MODE}", Role.MODE, kind=Kind.ENUMERATION, enum=words, description="What it is doing")
+
+
+def _baseline_point(asset: str, model: str) -> Point:
+    about = f"Whether the alerts of model {model} are believed, and why"
+    return Point(f"{asset}/state/{model}.baseline", Role.STATUS, kind=Kind.TEXT, description=about)
 
 
 def _catalogue(loaded: Loaded, assets: Sequence[Asset], epoch: int) -> Catalogue:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from agent.config import schema
+from dataclasses import replace
+
+from agent.config import alerts, schema
 from agent.config.load import LoadedAsset
 from agent.config.schema import Limit
-from agent.core.conditions import Rule
-from agent.core.nouns import Role
+from agent.core.conditions import TRUSTED, Rule
 from agent.engine.asset import ModeRule, Modes
-
-SCORE, LIMIT = "anomaly/score", "anomaly/limit"
 
 
 def modes_of(modes: schema.Modes) -> Modes:
@@ -29,9 +28,10 @@ def modes_of(modes: schema.Modes) -> Modes:
 
 
 def rules_of(loaded: LoadedAsset) -> tuple[Rule, ...]:
-    """Limits in their order, then one rule for each deviation a twin gives, those of detectors, and of heartbeats."""
-    limits = (_limit(limit) for limit in loaded.kind.limits)
-    return (*limits, *_residuals(loaded), *_anomalies(loaded), *_heartbeats(loaded))
+    """Limits in their order, then the alerts of what models give, and of heartbeats."""
+    standing = alerts.standing(loaded)
+    limits = (replace(_limit(limit), standing=standing.get(limit.tag, TRUSTED)) for limit in loaded.kind.limits)
+    return (*limits, *alerts.of(loaded), *_heartbeats(loaded))
 
 
 def _limit(limit: Limit) -> Rule:
@@ -57,53 +57,6 @@ def _limit(limit: Limit) -> Rule:
         of=limit.tag,
         message=limit.message or f"{limit.tag} is {'above' if side == 'high' else 'below'} {bound:g}",
     )
-
-
-def _residuals(loaded: LoadedAsset) -> tuple[Rule, ...]:
-    given, out = loaded.kind.residuals, []
-    for model in loaded.models:
-        for point in model.points:
-            if point.role is not Role.DEVIATION or point.of is None:
-                continue
-            tag = point.of.removeprefix(loaded.asset.id + "/")
-            out.append(
-                Rule(
-                    id=f"{tag}.residual",
-                    point=point.id.removeprefix(loaded.asset.id + "/"),
-                    kind="residual",
-                    side="both",
-                    limit=given.limit,
-                    hysteresis=given.hysteresis,
-                    on_delay_s=given.on_delay_s,
-                    off_delay_s=given.off_delay_s,
-                    modes=model.modes,
-                    of=tag,
-                    message=f"{tag} departs from what is expected of it",
-                )
-            )
-    return tuple(out)
-
-
-def _anomalies(loaded: LoadedAsset) -> tuple[Rule, ...]:
-    given, out = loaded.kind.anomaly, []
-    for model in loaded.models:
-        if any(point.id == f"{loaded.asset.id}/{SCORE}" for point in model.points):
-            out.append(
-                Rule(
-                    id="anomaly",
-                    point=SCORE,
-                    kind="anomaly",
-                    side="high",
-                    limit=1.0,
-                    limit_point=LIMIT,
-                    hysteresis=given.hysteresis,
-                    on_delay_s=given.on_delay_s,
-                    off_delay_s=given.off_delay_s,
-                    modes=model.modes,
-                    message="the measured values do not fit together as they did",
-                )
-            )
-    return tuple(out)
 
 
 def _heartbeats(loaded: LoadedAsset) -> tuple[Rule, ...]:

@@ -121,7 +121,7 @@ class ModelFile(Part):
     """One model of the asset."""
 
     name: Id = Field(description="What it is called here.")
-    type: str = Field(description="Its kind: twin.linear, detect.onnx.")
+    type: str = Field(description="Its kind: twin, detect.onnx, twin.linear.")
     file: Path = Field(description="The model file, beside this file if the path is relative.")
     every: Annotated[Whole, Field(ge=1)] = Field(default=1, description="It runs each so many cycles.")
     modes: ModeWords | None = Field(
@@ -129,6 +129,9 @@ class ModelFile(Part):
     )
     settle_s: Seconds | None = Field(
         default=None, description="Silent so long after such a mode began; as the file says."
+    )
+    life_lead_h: Positive = Field(
+        default=72.0, description="A remaining life below this is reported, in h: the time that a repair needs ahead."
     )
 
 
@@ -141,6 +144,30 @@ class Residuals(Part):
     on_delay_s: Seconds = Field(default=3.0, description="So long it must last, in s.")
     off_delay_s: Seconds = Field(default=10.0, description="So long it must be back, in s.")
     hysteresis: NotNegative = Field(default=0.2, description="So far it must come back before it ends.")
+
+
+class Cusum(Part):
+    """When the sum of small deviations of one sign is reported; the sum itself is the delay."""
+
+    on_delay_s: Seconds = Field(default=0.0, description="So long it must last, in s.")
+    off_delay_s: Seconds = Field(default=60.0, description="So long it must be back, in s.")
+    hysteresis: NotNegative = Field(default=0.2, description="So far it must come back before it ends; 1 is its limit.")
+
+
+class Isolation(Part):
+    """When a fault that a twin names is reported."""
+
+    limit: Annotated[Positive, Field(lt=1)] = Field(default=0.9, description="Probability that is reported.")
+    on_delay_s: Seconds = Field(default=10.0, description="So long it must last, in s.")
+    off_delay_s: Seconds = Field(default=60.0, description="So long it must be back, in s.")
+    hysteresis: NotNegative = Field(default=0.2, description="So far it must come back before it ends.")
+
+
+class Trust(Part):
+    """When a twin that does not trust itself is reported."""
+
+    on_delay_s: Seconds = Field(default=60.0, description="So long it must last, in s.")
+    off_delay_s: Seconds = Field(default=60.0, description="So long it must be back, in s.")
 
 
 class Anomaly(Part):
@@ -163,6 +190,9 @@ class Class(Part):
     limits: tuple[Limit, ...] = Field(default=(), description="Limits of single values.")
     models: tuple[ModelFile, ...] = Field(default=(), description="Twins and detectors, run in this order.")
     residuals: Residuals = Field(default=Residuals(), description="When a twin's deviation is reported.")
+    cusum: Cusum = Field(default=Cusum(), description="When a sum of small deviations is reported.")
+    isolation: Isolation = Field(default=Isolation(), description="When a fault that a twin names is reported.")
+    trust: Trust = Field(default=Trust(), description="When a twin that does not trust itself is reported.")
     anomaly: Anomaly = Field(default=Anomaly(), description="When a detector's score is reported.")
     summary_s: Positive = Field(default=60.0, description="Length of a summary window, in s.")
     stale_periods: Annotated[Number, Field(ge=2)] = Field(
@@ -177,6 +207,9 @@ class Overrides(Part):
     limits: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Keys of limits by their id.")
     models: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Keys of models by name (file, ...).")
     residuals: dict[str, Any] = Field(default_factory=dict, description="Keys of residuals.")
+    cusum: dict[str, Any] = Field(default_factory=dict, description="Keys of cusum.")
+    isolation: dict[str, Any] = Field(default_factory=dict, description="Keys of isolation.")
+    trust: dict[str, Any] = Field(default_factory=dict, description="Keys of trust.")
     anomaly: dict[str, Any] = Field(default_factory=dict, description="Keys of anomaly.")
     summary_s: Positive | None = Field(default=None, description="Length of a summary window, in s.")
 

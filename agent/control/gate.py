@@ -14,7 +14,8 @@ from agent.runtime.inbox import Inbox
 
 log = logging.getLogger(__name__)
 
-COMMANDS = ("ack", "shelve", "unshelve", "close")
+COMMANDS = ("ack", "shelve", "unshelve", "close", "maintenance")
+GATEWAY = "gateway"
 
 
 class Gate:
@@ -47,6 +48,10 @@ class Gate:
             return "writing is off: the configuration allows no tag to be written", ""
         if request.do not in COMMANDS:
             return f"{request.do!r} is not known, expected one of {', '.join(COMMANDS)}", ""
+        if request.do == "maintenance":
+            machines = [asset for asset in self._inboxes if asset != GATEWAY]
+            known_here = request.target in machines
+            return ("", request.target) if known_here else (f"no asset {request.target!r}{_listed(machines)}", "")
         for asset, snapshot in self._newest.items():
             known = {c.id for c in snapshot.conditions}
             if request.do == "close":
@@ -63,3 +68,7 @@ class Gate:
         log.info("audit: %s asked %s", request.user, text)
         about = asset or "gateway"  # what no asset was found for is the gateway's own affair
         self._audit(Event(f"audit-{now_ns:x}-{self._count}", about, now_ns, "audit", text, request.user))
+
+
+def _listed(names: list[str]) -> str:
+    return f", expected one of {', '.join(names)}" if names else ""

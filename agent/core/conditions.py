@@ -14,16 +14,20 @@ from dataclasses import dataclass, replace
 
 from agent.core.nouns import Condition, Mode
 
+LEARNING, PROVISIONAL, TRUSTED = "learning", "provisional", "trusted"
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What raises a condition. Ids are relative to the asset (`lower/level`, `lower/level.deviation`).
 
-    kind: limit, residual, anomaly, communication, heartbeat (the value is how long its point stands, in s).
+    kind: limit, residual, cusum, anomaly, isolation, trust, life, communication, heartbeat (the value is how long its
+    point stands, in s).
     side: high, low, or both (of the absolute value).
     `limit_point`, where given, is read instead of `limit` (a detector brings its own).
     category: alarm (needs priority, consequence, response, respond_within_s), alert (joined in a Case) or event.
     `of`: the measured tag to blame; for an anomaly the one of largest contribution.
+    `standing`: of the model that gives the point; learning is silent, what is provisional says so.
     """
 
     id: str
@@ -44,6 +48,7 @@ class Rule:
     settle_s: float = 0.0
     of: str = ""
     message: str = ""
+    standing: str = TRUSTED
 
 
 def initial(rule: Rule, asset: str) -> Condition:
@@ -58,7 +63,15 @@ def initial(rule: Rule, asset: str) -> Condition:
         limit=rule.limit,
         message=rule.message,
         blamed=f"{asset}/{rule.of}" if rule.of else "",
+        provisional=rule.standing == PROVISIONAL,
     )
+
+
+def silenced(condition: Condition, now_ns: int) -> tuple[Condition, int, str]:
+    """`fold` of a condition whose rule is silent: it ends, and nothing waits."""
+    if not condition.active:
+        return condition, 0, ""
+    return replace(condition, active=False, since_ns=now_ns), 0, "cleared"
 
 
 def beyond(rule: Rule, value: float, limit: float, active: bool) -> bool:

@@ -54,7 +54,12 @@ class Kind(StrEnum):
 
 
 class Role(StrEnum):
-    """What a point is to its asset."""
+    """What a point is to its asset.
+
+    deviation, cusum: signed or not, 1 is the limit. fault: probability of a named fault. finding: what all of it says,
+    in words. life: remaining life; that named `<...>.not_before` is the one to plan by. trust: a verdict about the
+    model (1 is OK, above is not), its reason as a text beside it. accuracy: how good the model was lately.
+    """
 
     MEASURED = "measured"
     EXPECTED = "expected"
@@ -65,7 +70,13 @@ class Role(StrEnum):
     SCORE = "score"
     LIMIT = "limit"
     CONTRIBUTION = "contribution"
+    CUSUM = "cusum"
+    FAULT = "fault"
+    FINDING = "finding"
     HEALTH = "health"
+    LIFE = "life"
+    TRUST = "trust"
+    ACCURACY = "accuracy"
     MODE = "mode"
     CONTEXT = "context"
     STATUS = "status"
@@ -226,6 +237,16 @@ class Command(Request):
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What a model would have computed by the worker: `function` (dotted, bytes to bytes) of `body`; `do` names the
+    Command that brings the answer."""
+
+    do: str
+    function: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """One value for a driver (a text, an array): index into the source's tag list."""
 
@@ -300,15 +321,18 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Values:
-    """What a model gives in one step, in the order of its `points`: value f8[k], status u4[k]."""
+    """What a model gives in one step, in the order of its `points`: value f8[k] (NaN for a text), status u4[k]; texts
+    by row of its points."""
 
     value: F8
     status: U4
+    texts: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """The whole state of one alarm or alert (ISA-18.2, OPC 10000-9). `point` is what it watches."""
+    """The whole state of one alarm or alert (ISA-18.2, OPC 10000-9). `point` is what it watches. `provisional`: what a
+    model says that nobody has approved yet."""
 
     id: str
     asset: str
@@ -327,6 +351,7 @@ class Condition:
     shelve_reason: str = ""
     message: str = ""
     blamed: str = ""
+    provisional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,7 +387,8 @@ class Summary:
     """One closed window of one asset. Columns over `names`: min, mean, max, last, std f8[n]; good f8[n] share of time.
 
     mean, std and good are weighted by time at the resolution of a cycle; `score_max` is NaN without a detector. Of
-    texts and arrays the numbers are NaN; `arrays` has the last of each array by row.
+    texts and arrays the numbers are NaN; `arrays` has the last of each array by row. `figures`, `findings`: the last
+    numbers and words of models about the machine and themselves (health, life, trust ...), by relative id.
     """
 
     asset: str
@@ -380,6 +406,8 @@ class Summary:
     good: F8
     score_max: float
     arrays: Mapping[int, F8] = field(default_factory=dict)
+    figures: Mapping[str, float] = field(default_factory=dict)
+    findings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

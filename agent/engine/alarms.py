@@ -21,22 +21,35 @@ LONGEST_SHELF_S = 12 * 3600.0
 def step(
     asset: Asset, state: State, frame: Frame, so_far: SoFar, say: Say
 ) -> tuple[tuple[Condition, ...], tuple[int, ...], list[Event]]:
-    """All rules one step on: (conditions, pending_ns, events)."""
+    """All rules one step on: (conditions, pending_ns, events). In maintenance `frame` has the machine's own mode."""
+    care = bool(state.maintenance.now.since_ns)
     after, pending, events = [], [], []
     unchanged_s = heartbeats.unchanged_s(asset.heartbeats, state.beats)
     for rule, before, waiting_ns in zip(asset.rules, state.conditions, state.pending_ns, strict=True):
-        value, limit = _seen(rule, frame, so_far, unchanged_s)
-        condition, waits_ns, change = conditions.fold(rule, before, waiting_ns, value, limit, frame.t_ns)
+        silent = _silent(rule, care, so_far)
+        if silent:
+            condition, waits_ns, change = conditions.silenced(before, frame.t_ns)
+        else:
+            value, limit = _seen(rule, frame, so_far, unchanged_s)
+            condition, waits_ns, change = conditions.fold(rule, before, waiting_ns, value, limit, frame.t_ns)
         if condition.shelved_until_ns and frame.t_ns >= condition.shelved_until_ns:
             condition = replace(condition, shelved_until_ns=0, shelve_reason="")
             events.append(say("unshelved", f"{condition.id}: its time on the shelf is over", condition=condition))
         if change:
             condition = replace(condition, blamed=_blamed(asset, rule, condition, so_far))
         if change and not condition.shelved_until_ns:
-            events.append(say(change, words(rule, condition, change), condition=condition))
+            text = f"{change}: {condition.id} is silent, {silent}" if silent else words(rule, condition, change)
+            events.append(say(change, text, condition=condition))
         after.append(condition)
         pending.append(waits_ns)
     return tuple(after), tuple(pending), events
+
+
+def _silent(rule: Rule, care: bool, so_far: SoFar) -> str:
+    """Why a rule says nothing, "" where it does not hold its tongue."""
+    if rule.standing == conditions.LEARNING:
+        return "its model is learning"
+    return "maintenance" if care and (rule.category == "alert" or rule.point in so_far) else ""
 
 
 def _seen(rule: Rule, frame: Frame, so_far: SoFar, unchanged_s: Mapping[str, float]) -> tuple[float, float]:
@@ -76,6 +89,7 @@ def words(rule: Rule, condition: Condition, change: str) -> str:
         stands = f"stopped: {rule.of} unchanged for {condition.value:.3g} s"
         return f"{rule.message} {stands if condition.active else f'is back: {rule.of} changes again'}"
     what = rule.message or f"{condition.point} is {'out of its limit' if condition.active else 'within its limit'}"
+    change = f"{change} (provisional)" if condition.provisional else change
     blamed = f", look at {condition.blamed}" if condition.blamed and condition.blamed != condition.point else ""
     return f"{change}: {what} ({condition.value:.4g}, limit {condition.limit:.4g}{blamed})"
 

@@ -14,7 +14,13 @@ from agent.core.nouns import I8, Frame, Mode, Names, Point, Tag, Values
 
 
 class ModelKind(Protocol):
-    """A module (or object) that is a kind of model. `State` is a dataclass that `core.wire` can send."""
+    """A module (or object) that is a kind of model. `State` is a dataclass that `core.wire` can send.
+
+    Two functions more where a kind has them:
+    `obey(params, state, command) -> state`: does what a Command asks of it; ValueError says why not. Pure.
+    `resume(params, state) -> state`: instead of `init` where a mode begins in which it holds, with what outlasts a
+    pause (health, bias); times in the old state mean nothing any more.
+    """
 
     @property
     def State(self) -> type[Any]:  # noqa: N802
@@ -91,7 +97,8 @@ class Heartbeat:
 @dataclass(frozen=True, slots=True)
 class Asset:
     """All that is fixed about an asset. `points` (m, ids absolute) are: one measured per tag in order, then
-    `<id>/state/mode`, then the points of each model in turn. `derived`: the tags that are not read but computed."""
+    `<id>/state/mode`, then the points of each model in turn, then those of `texts`, which say the same as long as the
+    configuration holds (row: text). `derived`: the tags that are not read but computed."""
 
     id: str
     epoch: int
@@ -107,6 +114,7 @@ class Asset:
     stale_s: tuple[float, ...] = ()
     heartbeats: tuple[Heartbeat, ...] = ()
     derived: Program = NOTHING
+    texts: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def stale_ns(self) -> I8:

@@ -42,8 +42,8 @@ def _blame(case: Case, known: tuple[Condition, ...], joined: tuple[str, ...]) ->
 
 
 def _strongest(alerts: list[Condition]) -> Condition:
-    """The alert that says most about where: a residual before an anomaly before a limit, then by excess."""
-    rank = {"residual": 2, "anomaly": 1}
+    """The alert that says most about which tag: a residual before an anomaly before a limit, then by excess."""
+    rank = {"residual": 2, "cusum": 2, "anomaly": 1}
     return max(alerts, key=lambda c: (rank.get(c.kind, 0), strength(c)))
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from agent.core import quality
-from agent.core.nouns import Fault, Frame
+from agent.core.nouns import Command, Fault, Frame, Kind, Role
 from agent.engine.asset import Asset, Model
 from agent.engine.state import ModelState, outside
 
 # What a model may raise on bad numbers or files. Anything else is a bug of ours and ends the cycle.
 FAILURES = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+
+# What summaries tell of a model: that is what people far away plan by.
+TOLD = frozenset({Role.HEALTH, Role.LIFE, Role.TRUST, Role.ACCURACY, Role.FAULT})
 
 SoFar = dict[str, tuple[float, int]]
 
@@ -27,7 +31,7 @@ def step(
         try:
             state = _one(model, before, frame, so_far, seq)
         except FAILURES as error:
-            state = outside(model, quality.BAD_INTERNAL_ERROR)
+            state = _failed(model, before)
             faults.append(Fault(model.name, frame.t_ns, f"{type(error).__name__}: {error}"))
         after.append(state)
         given = zip(model.points, state.value.tolist(), state.status.tolist(), strict=True)
@@ -37,19 +41,72 @@ def step(
 
 def _one(model: Model, before: ModelState, frame: Frame, so_far: SoFar, seq: int) -> ModelState:
     if frame.mode not in model.modes:
-        return outside(model, quality.NOT_APPLICABLE, before.state)
+        return outside(model, quality.NOT_APPLICABLE, before)
     entered = before.entered_ns < 0
     if not entered and seq % model.every:
         return before
-    own = model.kind.init(model.params) if entered else before.state
+    own = _begun(model, before.state) if entered else before.state
     entered_ns = frame.t_ns if entered else before.entered_ns
     own, values = model.kind.step(model.params, own, frame, so_far)
     if frame.t_ns - entered_ns < model.settle_s * 1e9:
-        settling = np.full(len(model.points), quality.BAD_WAITING_FOR_INITIAL_DATA, np.uint32)
-        return ModelState(own, entered_ns, np.full(len(model.points), np.nan), settling)
-    return ModelState(own, entered_ns, values.value, values.status)
+        settling = outside(model, quality.BAD_WAITING_FOR_INITIAL_DATA, before)
+        return replace(settling, state=own, entered_ns=entered_ns)
+    return ModelState(own, entered_ns, values.value, values.status, values.texts, before.undo)
+
+
+def _begun(model: Model, state: Any) -> Any:
+    """A model's state where a mode begins in which it holds: anew, or with what it keeps over a pause."""
+    resume = getattr(model.kind, "resume", None)
+    return resume(model.params, state) if resume else model.kind.init(model.params)
+
+
+def _failed(model: Model, before: ModelState) -> ModelState:
+    """What is lasting in the state is kept, unless that is where it failed."""
+    lasting = hasattr(model.kind, "resume") and before.entered_ns >= 0
+    kept = before if lasting else replace(before, state=model.kind.init(model.params))
+    return outside(model, quality.BAD_INTERNAL_ERROR, kept)
+
+
+def obey(asset: Asset, states: tuple[ModelState, ...], command: Command) -> tuple[ModelState, ...]:
+    """What a command to one model (`asset/model`) or to all of an asset does. ValueError where none takes it, with
+    what each says."""
+    _, _, name = command.target.partition("/")
+    after, taken, said = [], False, list[str]()
+    for model, state in zip(asset.models, states, strict=True):
+        own, why_not = (state.state, "") if name not in ("", model.name) else _asked(model, state, command)
+        taken |= not why_not and name in ("", model.name)
+        said += [f"{model.name}: {why_not}"] * bool(why_not)
+        after.append(replace(state, state=own))
+    if not taken:
+        raise ValueError("; ".join(said) or f"no model {command.target}")
+    return tuple(after)
+
+
+def _asked(model: Model, state: ModelState, command: Command) -> tuple[Any, str]:
+    """(state, why not)."""
+    does = getattr(model.kind, "obey", None)
+    if does is None:
+        return state.state, f"takes no command {command.do}"
+    try:
+        return does(model.params, state.state, command), ""
+    except FAILURES as error:
+        return state.state, str(error)
+
+
+def said(asset: Asset, states: tuple[ModelState, ...]) -> tuple[dict[str, float], dict[str, str]]:
+    """(figures, findings) of models about the machine and themselves, by relative id: numbers and words."""
+    figures, findings = dict[str, float](), {asset.relative(asset.points[row].id): t for row, t in asset.texts.items()}
+    for model, state in zip(asset.models, states, strict=True):
+        for row, (point, value, status) in enumerate(zip(model.points, state.value, state.status, strict=True)):
+            name = asset.relative(point.id)
+            if row in state.texts:
+                findings[name] = state.texts[row]
+            elif point.role in TOLD and point.kind is not Kind.TEXT and not quality.is_bad(int(status)):
+                figures[name] = float(value)
+    return figures, findings
 
 
 def silenced(states: tuple[ModelState, ...], why: int) -> tuple[ModelState, ...]:
     """The same states giving nothing, for the reason `why`."""
-    return tuple(replace(s, value=np.full_like(s.value, np.nan), status=np.full_like(s.status, why)) for s in states)
+    nothing = [(np.full_like(s.value, np.nan), np.full_like(s.status, why)) for s in states]
+    return tuple(replace(s, value=v, status=u, texts={}) for s, (v, u) in zip(states, nothing, strict=True))

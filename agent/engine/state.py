@@ -32,18 +32,38 @@ class ModeState:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelState:
-    """One model's own state, since when it is inside its modes (-1: outside), and its last values."""
+    """One model's own state, since when it is inside its modes (-1: outside), and its last values. `undo`: its state
+    before the last maintenance, None where there was none."""
 
     state: Any
     entered_ns: int
     value: F8
     status: U4
+    texts: Mapping[int, str] = field(default_factory=dict)
+    undo: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """Whether people work on the machine: since when (0: they do not), when they last ended (0: never), who began."""
+
+    since_ns: int = 0
+    ended_ns: int = 0
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """How it is, and how it was before the last step (None: nothing to take back)."""
+
+    now: Care = Care()
+    before: Care | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
     """All that one asset carries from tick to tick. `pending_ns` and `conditions` follow the asset's rules, `beats` its
-    heartbeats, `memories` what its derived tags recall."""
+    heartbeats, `memories` what its derived tags recall. `mode` is the machine's own, also in maintenance."""
 
     seq: int
     t_ns: int
@@ -56,6 +76,7 @@ class State:
     models: tuple[ModelState, ...]
     beats: tuple[Beat, ...] = ()
     memories: tuple[Memory, ...] = ()
+    maintenance: Maintenance = Maintenance()
 
 
 def initial(asset: Asset) -> State:
@@ -76,11 +97,12 @@ def initial(asset: Asset) -> State:
     )
 
 
-def outside(model: Model, why: int, state: Any = None) -> ModelState:
+def outside(model: Model, why: int, before: ModelState | None = None) -> ModelState:
     """A model that gives nothing, for the reason `why`."""
     k = len(model.points)
-    kept = model.kind.init(model.params) if state is None else state
-    return ModelState(kept, -1, np.full(k, np.nan), np.full(k, why, np.uint32))
+    kept = model.kind.init(model.params) if before is None else before.state
+    nothing, because = np.full(k, np.nan), np.full(k, why, np.uint32)
+    return ModelState(kept, -1, nothing, because, undo=before and before.undo)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +112,8 @@ class _Part:
     value: F8
     status: U4
     state: npt.NDArray[np.uint8]
+    texts: Mapping[int, str] = field(default_factory=dict)
+    undo: npt.NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +130,7 @@ class _Frozen:
     models: Mapping[str, _Part]
     beats: Mapping[str, Beat] = field(default_factory=dict)
     memories: Kept = field(default_factory=Kept)
+    maintenance: Maintenance = Maintenance()
 
 
 def freeze(asset: Asset, state: State) -> bytes:
@@ -116,7 +141,9 @@ def freeze(asset: Asset, state: State) -> bytes:
             kept.entered_ns,
             kept.value,
             kept.status,
-            np.frombuffer(wire.encode(kept.state), np.uint8),
+            _octets(kept.state),
+            kept.texts,
+            None if kept.undo is None else _octets(kept.undo),
         )
         for model, kept in zip(asset.models, state.models, strict=True)
     }
@@ -133,8 +160,13 @@ def freeze(asset: Asset, state: State) -> bytes:
         parts,
         {h.tag: beat for h, beat in zip(asset.heartbeats, state.beats, strict=True)},
         derived.frozen(asset.derived, state.memories),
+        state.maintenance,
     )
     return wire.encode(frozen)
+
+
+def _octets(state: Any) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(wire.encode(state), np.uint8)
 
 
 def thaw(asset: Asset, checkpoint: bytes) -> State:
@@ -151,6 +183,7 @@ def thaw(asset: Asset, checkpoint: bytes) -> State:
         conditions=kept_conditions(asset, frozen.conditions),
         beats=tuple(frozen.beats.get(h.tag, Beat()) for h in asset.heartbeats),
         memories=derived.thawed(asset.derived, frozen.memories),
+        maintenance=frozen.maintenance,
     )
     if frozen.tags != tuple(asset.names):
         return state
@@ -173,7 +206,8 @@ def _thawed(model: Model, part: _Part | None) -> ModelState:
     if part is None or part.sha256 != model.sha256 or len(part.value) != len(model.points):
         return outside(model, quality.NOT_APPLICABLE)
     own = wire.decode(model.kind.State, part.state.tobytes())
-    return ModelState(own, part.entered_ns, part.value, part.status)
+    undo = None if part.undo is None else wire.decode(model.kind.State, part.undo.tobytes())
+    return ModelState(own, part.entered_ns, part.value, part.status, part.texts, undo)
 
 
 def kept_conditions(asset: Asset, known: tuple[Condition, ...]) -> tuple[Condition, ...]:
@@ -186,16 +220,25 @@ def kept_conditions(asset: Asset, known: tuple[Condition, ...]) -> tuple[Conditi
         kept.append(
             new
             if old is None
-            else replace(old, priority=new.priority, category=new.category, message=new.message, kind=new.kind)
+            else replace(
+                old,
+                priority=new.priority,
+                category=new.category,
+                message=new.message,
+                kind=new.kind,
+                provisional=new.provisional,
+            )
         )
     return tuple(kept)
 
 
 def rebased(asset: Asset, state: State, by_ns: int) -> State:
-    """The state carried to another boot's time axis: conditions, the case and heartbeats move, totals and counters of
-    derived tags are kept, all else starts anew."""
+    """The state carried to another boot's time axis: conditions, the case, heartbeats and maintenance move, totals and
+    counters of derived tags are kept, and what a model keeps over a pause; all else starts anew."""
     known = tuple(moved(c, by_ns) for c in state.conditions)
     case = moved_case(state.case, by_ns) if state.case else None
+    kept = [s if hasattr(m.kind, "resume") else None for m, s in zip(asset.models, state.models, strict=True)]
+    care, before = state.maintenance.now, state.maintenance.before
     return replace(
         initial(asset),
         seq=state.seq,
@@ -203,7 +246,13 @@ def rebased(asset: Asset, state: State, by_ns: int) -> State:
         case=case,
         beats=tuple(heartbeats.moved(beat, by_ns) for beat in state.beats),
         memories=derived.moved(asset.derived, state.memories),
+        models=tuple(outside(m, quality.NOT_APPLICABLE, s) for m, s in zip(asset.models, kept, strict=True)),
+        maintenance=Maintenance(_moved_care(care, by_ns), before and _moved_care(before, by_ns)),
     )
+
+
+def _moved_care(care: Care, by_ns: int) -> Care:
+    return replace(care, since_ns=_moved(care.since_ns, by_ns), ended_ns=_moved(care.ended_ns, by_ns))
 
 
 def moved(condition: Condition, by_ns: int) -> Condition:

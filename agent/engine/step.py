@@ -1,7 +1,7 @@
 """One cycle of one asset: a Tick goes in, a Snapshot comes out. Pure: no clock, no I/O, the same bits every time.
 
-batches -> heartbeats -> latest -> derived tags -> frame -> mode, context -> models -> conditions, case -> window
--> snapshot
+batches -> heartbeats -> latest -> derived tags -> frame -> commands -> mode, context -> models -> conditions, case
+-> window -> snapshot
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from itertools import count
 import numpy as np
 
 from agent.core import latest, quality, window
-from agent.core.nouns import Case, Condition, Event, Fault, Frame, Mode, Snapshot, Summary, Tick
+from agent.core.nouns import Case, Command, Condition, Event, Fault, Frame, Mode, Snapshot, Summary, Tick
 from agent.core.window import Window
-from agent.engine import alarms, cases, derived, heartbeats, models, modes
+from agent.engine import alarms, cases, derived, heartbeats, maintenance, models, modes
 from agent.engine.alarms import Say
 from agent.engine.asset import Asset
 from agent.engine.state import ModelState, State
@@ -30,17 +30,19 @@ def step(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
 def _step(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
     say = _reporter(asset.id, tick)
     read, frame = _read(asset, state, tick)
-    mode = modes.step(asset.modes, state.mode, frame)
-    frame = modes.placed(frame, mode, modes.context(asset, frame))
-    model_states, so_far, faults = models.step(asset, state.models, frame, tick.seq)
-    known, case, spoken = _obey(state, tick, say)
-    events = _mode_event(state.mode.mode, frame, say)
-    conditions, pending, raised = alarms.step(asset, replace(read, conditions=known), frame, so_far, say)
-    case, joined = cases.step(asset.id, case, conditions, raised, tick.now_ns, say)
-    summaries, open_window = _fold(asset, state, frame, _score(asset, model_states))
+    told, spoken = _obey(asset, read, tick, say)
+    mode = modes.step(asset.modes, told.mode, frame)
+    own = modes.placed(frame, mode, modes.context(asset, frame))
+    care = told.maintenance.now
+    frame = maintenance.placed(own, care)
+    model_states, so_far, faults = models.step(asset, told.models, frame, tick.seq)
+    events = _mode_event(maintenance.mode(state), frame, say)
+    conditions, pending, raised = alarms.step(asset, told, own if care.since_ns else frame, so_far, say)
+    case, joined = cases.step(asset.id, told.case, conditions, raised, tick.now_ns, say)
+    summaries, open_window = _fold(asset, state, frame, model_states)
     events += spoken + raised + joined
     after = replace(
-        read,
+        told,
         seq=tick.seq,
         t_ns=tick.now_ns,
         mode=mode,
@@ -94,17 +96,30 @@ def _mode_event(before: Mode, frame: Frame, say: Say) -> list[Event]:
     return [] if before == frame.mode else [say("mode", f"{before.word} -> {frame.mode.word}")]
 
 
-def _obey(state: State, tick: Tick, say: Say) -> tuple[tuple[Condition, ...], Case | None, list[Event]]:
-    conditions, case, events = state.conditions, state.case, []
+def _obey(asset: Asset, state: State, tick: Tick, say: Say) -> tuple[State, list[Event]]:
+    """The state after all commands. What is for a model (its life, predicted elsewhere) says nothing if it is taken."""
+    events = list[Event]()
     for command in tick.commands:
         if command.do == "close":
-            case, said = cases.close(case, command, tick.now_ns, say)
+            case, said = cases.close(state.case, command, tick.now_ns, say)
+            state = replace(state, case=case)
         elif command.do in ("ack", "shelve", "unshelve"):
-            conditions, said = alarms.obey(conditions, command, tick.now_ns, say)
+            known, said = alarms.obey(state.conditions, command, tick.now_ns, say)
+            state = replace(state, conditions=known)
+        elif command.do == maintenance.DO:
+            state, event = maintenance.obey(asset, state, command, tick.now_ns, say)
+            said = [event]
         else:
-            said = [say("refused", f"{command.do}: not a command for an asset", user=command.user)]
+            state, said = _modelled(asset, state, command, say)
         events += said
-    return conditions, case, events
+    return state, events
+
+
+def _modelled(asset: Asset, state: State, command: Command, say: Say) -> tuple[State, list[Event]]:
+    try:
+        return replace(state, models=models.obey(asset, state.models, command)), []
+    except ValueError as error:
+        return state, [say("refused", f"{command.do} {command.target}: {error}", user=command.user)]
 
 
 def _score(asset: Asset, states: tuple[ModelState, ...]) -> float:
@@ -118,20 +133,29 @@ def _score(asset: Asset, states: tuple[ModelState, ...]) -> float:
     return max(scores, default=float("nan"))
 
 
-def _fold(asset: Asset, state: State, frame: Frame, score: float) -> tuple[tuple[Summary, ...], Window]:
+def _fold(
+    asset: Asset, state: State, frame: Frame, after: tuple[ModelState, ...]
+) -> tuple[tuple[Summary, ...], Window]:
     """Closed windows and the open one. A change of mode or context closes before this cycle, the clock after it."""
     n, length_ns, current = len(asset.tags), int(asset.summary_s * 1e9), state.window
     summaries = []
     if current.start_ns == 0 or current.mode != frame.mode or current.context != frame.context:
         if current.total_s > 0:
             by = "mode" if current.mode != frame.mode else "context"
-            summaries.append(window.closed(current, asset.id, asset.names, state.t_ns, by))
+            summaries.append(_closed(asset, current, state.t_ns, by, state.models))
         current = window.opened(n, frame.t_ns - frame.dt_ns, frame.mode, frame.context)
-    current = window.fold(current, frame, score)
+    current = window.fold(current, frame, _score(asset, after))
     if current.start_ns // length_ns != frame.t_ns // length_ns and current.total_s > 0:
-        summaries.append(window.closed(current, asset.id, asset.names, frame.t_ns, "window"))
+        summaries.append(_closed(asset, current, frame.t_ns, "window", after))
         current = window.opened(n, frame.t_ns, frame.mode, frame.context)
     return tuple(summaries), current
+
+
+def _closed(asset: Asset, open_window: Window, end_ns: int, by: str, states: tuple[ModelState, ...]) -> Summary:
+    """The window with what the models said last."""
+    figures, findings = models.said(asset, states)
+    summary = window.closed(open_window, asset.id, asset.names, end_ns, by)
+    return replace(summary, figures=figures, findings=findings)
 
 
 def _last(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
@@ -142,7 +166,7 @@ def _last(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
     frame = modes.placed(frame, replace(state.mode, mode=Mode.UNKNOWN), {})
     summaries: tuple[Summary, ...] = ()
     if state.window.total_s > 0:
-        summaries = (window.closed(state.window, asset.id, asset.names, state.t_ns, "shutdown"),)
+        summaries = (_closed(asset, state.window, state.t_ns, "shutdown", state.models),)
     empty = window.opened(len(down), 0, state.mode.mode, state.window.context)
     after = replace(state, seq=tick.seq, window=empty)
     shown = replace(after, models=models.silenced(state.models, quality.BAD_SHUTDOWN))
@@ -164,9 +188,11 @@ def _snapshot(
     value[:n], status[:n] = frame.value, frame.status
     time_ns[:n], source_ns[:n] = state.latest.t_ns, state.latest.source_ns
     value[n] = float(frame.mode)
+    texts = {**frame.texts, **asset.texts}
     for model, given in zip(asset.models, state.models, strict=True):
         rows = slice(model.first, model.first + len(model.points))
         value[rows], status[rows] = given.value, given.status
+        texts.update({model.first + row: text for row, text in given.texts.items()})
     return Snapshot(
         asset=asset.id,
         epoch=tick.epoch,
@@ -176,7 +202,7 @@ def _snapshot(
         status=status,
         time_ns=time_ns,
         source_ns=source_ns,
-        texts=frame.texts,
+        texts=texts,
         mode=frame.mode,
         context=frame.context,
         conditions=state.conditions,

@@ -14,6 +14,7 @@ from agent.detect import onnx as detect
 from agent.detect.metadata import KIND, SCHEMA, Metadata
 from agent.fit import mahalanobis
 from agent.fit.choose import FOLDS, Choices, make
+from agent.fit.exclude import applied
 from agent.fit.graph import onnx_bytes
 from agent.fit.mahalanobis import Detector, Shape
 from agent.fit.recording import FitError, Recording, Segment, cut, read
@@ -76,6 +77,7 @@ def fit(
     units: Mapping[str, str] | None = None,
     persistence: tuple[int, int] = (3, 5),
     hold_rows: int = 3,
+    exclude: str | Path | None = None,
 ) -> Report:
     """Makes a detector from a recording of the healthy machine and writes it to `out`.
 
@@ -83,9 +85,10 @@ def fit(
     columns but those of `where`). where: rows to use, as column = value. rows: a slice of the file's rows.
     window: in rows of period_s. settle_s: after entry into `where`, not fitted and not believed. units: of the tags,
     checked live if given. persistence: an alarm is k of n scores. hold_rows: how long an absent value is held.
+    exclude: a file of times to leave out, see `agent.fit.exclude`.
     The same recording gives the same bytes. FitError says in words why there is no detector.
     """
-    recording = read(recording_path)
+    recording = applied(read(recording_path), exclude)
     choices = Choices(
         window, budget_alarms_per_day, tuple(modes), settle_s, period_s or recording.period_s, persistence, hold_rows
     )

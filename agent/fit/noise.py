@@ -1,107 +1,70 @@
-"""What a twin is told about noise, all from residuals: Q and R of its filters, its whitening and its limits."""
+"""What a plant is told about noise, from its innovations: Q and R of its filter.
+
+An extended Kalman filter for each trial, all side by side over some rows; the trial whose innovations are likeliest
+wins. Sensitivities are differences between particles, so that it serves any kind whose params hold a Q.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from agent.core.nouns import F8
-from agent.fit.plant import Piece, Plant, features
-from agent.fit.subspace import Varx
-from agent.twin.deviation import fold
-from agent.twin.statespace import Deviation
+from agent.fit.identify.build import Frame, means, scales
+from agent.fit.pieces import Piece
+from agent.twin.plant import Plant
 
-PROCESS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+PROCESS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 MEASUREMENT = (0.3, 0.6, 1.0)
-ROWS = 1500
-WHITEN = 4
-MOST_FORETOLD = 0.9
-SHARE = 0.05
-CLIP = 3.0
-QUIET = 0.5  # healthy held-out pieces stay below this part of the limit,
-ODD_ONE = 0.75  # but for the one oddest piece, which stays below this
-PIECES = 24  # where there are pieces enough to have an odd one
-FLOOR_SIGMAS = 6.0
+ROWS = 800
+STRETCHES = 3
+STEP = 1e-4
+MOST = 25.0  # an innovation counts no more than one of five standard deviations
 
 
-def process_noise(plant: Plant, factor: float = 1.0) -> F8:
-    """Q = factor K S K' with K, S of the identified innovations form, kept positive definite: f8[n,n]."""
-    Q = plant.K @ plant.covariance @ plant.K.T
-    n = len(Q)
-    floor = 1e-4 * np.trace(plant.prior) / n
-    return np.asarray(factor * 0.5 * (Q + Q.T) + floor * 1e-3 * np.eye(n), np.float64)
+def tuned(plant: Plant, frame: Frame, pieces: Sequence[Piece]) -> tuple[float, float]:
+    """Factors on Q and R that make the innovations over some rows likeliest (Gaussian)."""
+    longest = sorted(pieces, key=lambda p: (-len(p.u), p.row))[:STRETCHES]
+    trials = np.array([(q, r) for q in PROCESS for r in MEASUREMENT])
+    score = np.zeros(len(trials))
+    for piece in longest:
+        u = piece.u[:ROWS] * scales(frame.inputs) + means(frame.inputs)
+        y = piece.y[:ROWS] * scales(frame.outputs) + means(frame.outputs)
+        stopped = (piece.y[:ROWS] >= frame.stops.high) | (piece.y[:ROWS] <= frame.stops.low)
+        score += likelihood(plant, u, np.where(stopped, np.nan, y), trials[:, 0], trials[:, 1])
+    q, r = trials[int(np.argmax(score))]
+    return float(q), float(r)
 
 
-def tuned(plant: Plant, model: Varx, pieces: Sequence[Piece]) -> tuple[float, F8]:
-    """Factor on Q, and R f8[p], that make the innovations over some rows likeliest (Gaussian)."""
-    longest = sorted(pieces, key=lambda p: (-len(p.u), p.row))[:2]
-    short = [Piece(p.u[:ROWS], p.y[:ROWS], p.v[:ROWS], p.block, p.row) for p in longest]
-    one_step = np.diag(model.covariance)
-    trials = [(q, r) for q in PROCESS for r in MEASUREMENT]
-    scores = [sum(likelihood(plant, p, process_noise(plant, q), r * one_step) for p in short) for q, r in trials]
-    q, r = trials[int(np.argmax(scores))]
-    return q, r * one_step
+def scaled(plant: Plant, q: float, r: float) -> Plant:
+    """The plant with its noise by such factors."""
+    return replace(plant, R=r * plant.R, params=replace(plant.params, Q=q * plant.params.Q))
 
 
-def likelihood(plant: Plant, piece: Piece, Q: F8, R: F8) -> float:
-    """Gaussian log-likelihood of the innovations; each counts no more than one of five standard deviations."""
-    phi = features(plant, piece)
-    x, P, total = np.zeros(len(Q)), plant.prior, 0.0
-    A, C, feed, b = plant.A, plant.C, phi @ plant.D.T, phi @ plant.B.T
-    for k in range(len(phi)):
-        S = C @ P @ C.T + np.diag(R)
-        nu = piece.y[k] - C @ x - feed[k]
-        gain = np.linalg.solve(S, C @ P).T
-        total -= 0.5 * (min(float(nu @ np.linalg.solve(S, nu)), 25.0 * len(R)) + float(np.linalg.slogdet(S)[1]))
-        x, P = x + gain @ nu, P - gain @ C @ P
-        x, P = A @ x + b[k], A @ P @ A.T + Q
+def likelihood(plant: Plant, u: F8, y: F8, q: F8, r: F8) -> F8:
+    """Gaussian log-likelihood of the innovations for each pair of factors: f8[trials]."""
+    trials, p, n = len(q), len(plant.outputs), plant.n
+    mean, prior = plant.prior
+    size = STEP * np.sqrt(np.diag(prior))
+    spokes = np.vstack([np.zeros(n), np.diag(size)])
+    x, P = np.repeat(mean[None], trials, axis=0), np.repeat(prior[None], trials, axis=0)
+    Q, R = q[:, None, None] * plant.Q, r[:, None] * plant.noise
+    total = np.zeros(trials)
+    for row, seen in zip(u, y, strict=True):
+        out = plant.observe(x[:, None] + spokes, row)[..., :p]
+        here = np.isfinite(seen)
+        C = ((out[:, 1:] - out[:, :1]) / size[:, None]).swapaxes(1, 2)[:, here]
+        if here.any():
+            S = C @ P @ C.swapaxes(1, 2) + R[:, here, None] * np.eye(int(here.sum()))
+            nu = seen[here] - out[:, 0, here]
+            gain = np.linalg.solve(S, C @ P).swapaxes(1, 2)
+            square = np.einsum("ti,ti->t", nu, np.linalg.solve(S, nu[..., None])[..., 0])
+            total -= 0.5 * (np.minimum(square, MOST * here.sum()) + np.linalg.slogdet(S)[1])
+            x, P = x + (gain @ nu[..., None])[..., 0], P - gain @ C @ P
+        after = plant.advance(x[:, None] + spokes, row)
+        A = ((after[:, 1:] - after[:, :1]) / size[:, None]).swapaxes(1, 2)
+        x, P = after[:, 0], A @ P @ A.swapaxes(1, 2) + Q
+        P = 0.5 * (P + P.swapaxes(1, 2))
     return total
-
-
-def deviation(residuals: Sequence[F8], trusts: Sequence[F8]) -> tuple[Deviation, F8]:
-    """Whitening and limits from held-out healthy residuals f8[rows,p] (scaled), each with its trust f8[rows] (NaN
-    while the twin settles). Also the largest |deviation| met there, as a part of the limit: f8[p].
-    """
-    clean = [np.where(np.isfinite(r), r, 0.0) for r in residuals]
-    whiten, spread = _whitening(clean, [np.nan_to_num(t) >= 1.0 for t in trusts])
-    p = len(spread)
-    plain = Deviation(whiten, spread, np.ones(p), SHARE, CLIP)
-    worst = np.sort([_worst(r, t, plain) for r, t in zip(clean, trusts, strict=True)], axis=0)
-    usual, oddest = (worst[-2], worst[-1]) if len(worst) >= PIECES else (worst[-1], worst[-1])
-    # An EWMA of white noise has the variance lambda / (2 - lambda).
-    floor = FLOOR_SIGMAS * np.sqrt(SHARE / (2.0 - SHARE))
-    limit = np.maximum(np.maximum(usual / QUIET, oddest / ODD_ONE), floor)
-    return Deviation(whiten, spread, limit, SHARE, CLIP), oddest / limit
-
-
-def _whitening(residuals: Sequence[F8], used: Sequence[np.ndarray]) -> tuple[F8, F8]:
-    """Autoregression f8[p,q] of each output's residual, and the spread f8[p] of what it leaves (robust)."""
-    whiten, spread = [], []
-    for j in range(residuals[0].shape[1]):
-        G, Y = [], []
-        for r, rows in zip(residuals, used, strict=True):
-            lagged = np.column_stack([r[WHITEN - i - 1 : len(r) - i - 1, j] for i in range(WHITEN)])
-            keep = rows[WHITEN:]
-            G.append(lagged[keep])
-            Y.append(r[WHITEN:, j][keep])
-        past, now = np.vstack(G), np.concatenate(Y)
-        a = np.linalg.lstsq(past, now, rcond=1e-8)[0]
-        # A residual that stays must stay visible: at least a tenth of it is never foretold.
-        a = a * min(1.0, MOST_FORETOLD / max(float(np.sum(a)), 1e-9))
-        left = now - past @ a
-        whiten.append(a)
-        spread.append(max(1.4826 * float(np.median(np.abs(left))), 0.3 * float(np.std(left)), 1e-6))
-    return np.array(whiten), np.array(spread)
-
-
-def _worst(residual: F8, trust: F8, d: Deviation) -> F8:
-    """Largest |EWMA| of a piece, as the twin's cycle would have had it: f8[p]."""
-    past, ewma = np.zeros_like(d.whiten), np.zeros(len(d.spread))
-    worst = np.zeros(len(d.spread))
-    for k in range(1, len(residual)):
-        past, ewma = fold(past, ewma, residual[k], float(np.nan_to_num(trust[k])), d)
-        if np.isnan(trust[k]):
-            ewma = np.zeros_like(ewma)
-        worst = np.maximum(worst, np.abs(ewma))
-    return worst

@@ -117,6 +117,13 @@ class Reader:
         where = "class = ? AND asset = ? AND id < ? ORDER BY id DESC"
         return self._one(where, (CHECKPOINT, asset, (1 << 62) if before is None else before), most=1 << 10)
 
+    def records(self, class_: str, asset: str) -> Iterator[Record]:
+        """All records of a class of an asset, in the order in which they were written. Damaged ones are passed over."""
+        where, last = "class = ? AND asset = ? AND id > ? ORDER BY id", 0
+        while (found := self._found(where, (class_, asset, last), AT_ONCE)).last:
+            last = found.last
+            yield from found.records
+
     def checkpoint_of_history(self, asset: str) -> Record | None:
         """Where a backtest over all raw history begins: the last checkpoint before it, else the first in it."""
         rows = self._all("SELECT min(id) FROM record WHERE class = ? AND asset = ?", (RAW, asset))

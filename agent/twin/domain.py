@@ -22,6 +22,13 @@ class Domain:
         z = np.concatenate([u, y], axis=-1) - self.mean
         return np.asarray(np.sqrt(np.einsum("...i,ij,...j->...", z, self.precision, z)) / self.radius, np.float64)
 
+    def parts(self, uy: F8) -> F8:
+        """What each signal of [u; y] f8[...,m+p] adds to the squared remoteness, z_i (L z)_i / radius^2: f8[...,m+p].
+
+        L: precision. Some parts are below zero where signals that move together do so; their sum is not."""
+        z = uy - self.mean
+        return np.asarray(z * (z @ self.precision) / self.radius**2, np.float64)
+
     def problems(self, size: int) -> list[str]:
         """What is wrong with it for `size` signals."""
         shaped = self.mean.shape == (size,) and self.precision.shape == (size, size)

@@ -35,8 +35,9 @@ class Health:
     """A health parameter: a part of the state that says how worn a component is.
 
     name: `pump.wear`; component: what a person would repair; state: its index in x; nominal: its value when new, in
-    `unit`; failed: where it is worn out (NaN: no limit known); low, high: physical bounds; spread: standard deviation
-    when new; walk: of its random walk, per square root of a second. `relative`: x holds ln(value / nominal).
+    `unit`; failed: where it is worn out (NaN: no limit known); low, high: physical bounds. spread: standard deviation
+    when new; walk: of its random walk, per square root of a second; both of what stands in x. `relative`: that is
+    ln(value / nominal).
     """
 
     name: str

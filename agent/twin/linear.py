@@ -15,7 +15,7 @@ import numpy as np
 
 from agent.core import quality
 from agent.core.nouns import F8, U4, Frame, Point, Role, Values
-from agent.twin import deviation, filters
+from agent.twin import deviation, filters, whitening
 from agent.twin.filters import Filters, Sample
 from agent.twin.statespace import Channel, Params, load
 
@@ -30,7 +30,7 @@ ABSURD = 1e6
 class State:
     """started: 0 before the first usable frame. settling: periods until the reference stands by itself. late: periods
     since the inputs were complete. carry_ns: time not yet made into periods. trust, past f8[p,a], ewma f8[p]: see
-    `agent.twin.deviation`."""
+    `agent.twin.whitening` and `agent.twin.deviation`."""
 
     started: int
     settling: int
@@ -85,9 +85,10 @@ def _after(params: Params, state: State, sample: Sample, periods: int) -> tuple[
     ahead = filters.driven(params, ahead, np.where(np.isfinite(sample.u), sample.u, ahead.u))
     residual = sample.y - filters.expected(params, ahead)
     remote = filters.remoteness(params, ahead)
-    past = deviation.coast(state.past, params.deviation.whiten, periods - 1)
-    trust = deviation.trust(state.trust, remote, periods)
-    past, ewma = deviation.fold(past, state.ewma, residual, trust, params.deviation)
+    past = whitening.coast(params.deviation.whitening, state.past, periods - 1)
+    trust = whitening.trust(state.trust, remote, periods)
+    past, w = whitening.fold(params.deviation.whitening, past, residual, trust)
+    ewma = deviation.fold(params.deviation.chart, state.ewma, w, trust)
     settling = _settling(params, remote, state.settling, periods)
     after = filters.measured(params, ahead, sample, settling=settling > 0)
     shown = replace(after, reference=ahead.reference, Pz=ahead.Pz)
@@ -150,7 +151,7 @@ def _values(params: Params, state: State, f: Filters, sample: Sample) -> Values:
 
 def _status(params: Params, state: State, sample: Sample) -> U4:
     """Uncertain where the inputs lead out of the domain, or a measurement is uncertain; Bad where there is none."""
-    outside = filters.remoteness(params, state.filters) > deviation.REMOTE
+    outside = filters.remoteness(params, state.filters) > whitening.REMOTE
     model = quality.UNCERTAIN_SUB_NORMAL if outside else quality.GOOD
     if state.settling:
         model = quality.UNCERTAIN_INITIAL_VALUE

@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 
 from agent.core.nouns import F8
+from agent.twin import deviation as charts
+from agent.twin.whitening import Whitening
 
 FORMAT = "edgetwin twin.linear"
 VERSION = 1
@@ -63,6 +65,16 @@ class Deviation:
     limit: F8
     share: float
     clip: float
+
+    @property
+    def whitening(self) -> Whitening:
+        """What `agent.twin.whitening` needs of it."""
+        return Whitening(self.whiten, self.spread, self.clip)
+
+    @property
+    def chart(self) -> charts.Deviation:
+        """What `agent.twin.deviation` needs of it."""
+        return charts.Deviation(self.share, self.limit)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

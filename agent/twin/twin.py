@@ -6,21 +6,42 @@ says what stands in it. A section that is left out switches off what rests on it
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from agent.core.nouns import F8
-from agent.twin import jsontree
+from agent.twin import jsontree, life
+from agent.twin.baseline import Baseline
+from agent.twin.cusum import Cusum
+from agent.twin.deviation import Deviation
 from agent.twin.domain import Domain
 from agent.twin.kind import Channel
+from agent.twin.life import Lives
+from agent.twin.loop import Control
 from agent.twin.plant import Plant, kind
+from agent.twin.signature import Signatures
+from agent.twin.whitening import Whitening
 
 FORMAT = "edgetwin twin"
 VERSION = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Charts:
+    """What says that the machine departs from its twin, over whitened residuals; limits from held-out healthy rows."""
+
+    whitening: Whitening
+    deviation: Deviation
+    cusum: Cusum
+
+    def problems(self, p: int) -> list[str]:
+        """What is wrong with them for p outputs."""
+        return [*self.whitening.problems(p), *self.deviation.problems(p), *self.cusum.problems(p)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +62,11 @@ class Twin:
     domain: Domain
     score: Mapping[str, Any]
     training: Mapping[str, Any]
+    charts: Charts | None = None
+    isolation: Signatures | None = None
+    lives: Lives | None = None
+    control: Control | None = None
+    baseline: Baseline | None = None
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -80,6 +106,11 @@ class _File:
     model: Any
     noise: _Noise
     domain: Domain
+    charts: Charts | None = None
+    isolation: Signatures | None = None
+    lives: Lives | None = None
+    control: Control | None = None
+    baseline: Baseline | None = None
 
 
 def load(content: bytes) -> Twin:
@@ -107,6 +138,11 @@ def load(content: bytes) -> Twin:
         domain=file.domain,
         score=file.score,
         training=file.training,
+        charts=file.charts,
+        isolation=file.isolation,
+        lives=file.lives,
+        baseline=file.baseline,
+        control=file.control,
     )
     wrong = _problems(twin)
     if wrong:
@@ -133,8 +169,18 @@ def dump(twin: Twin) -> bytes:
         model=plant.params,
         noise=_Noise(plant.R, plant.quantum, twin.reference, twin.spread),
         domain=twin.domain,
+        charts=twin.charts,
+        isolation=twin.isolation,
+        lives=twin.lives,
+        baseline=twin.baseline,
+        control=twin.control,
     )
     return jsontree.text(jsontree.tree(file)).encode()
+
+
+def fingerprint(twin: Twin) -> str:
+    """SHA-256 of all that it computes with: a twin that a person approves goes on with the state it has."""
+    return hashlib.sha256(dump(replace(twin, baseline=None))).hexdigest()
 
 
 def _known(content: bytes) -> Any:
@@ -166,4 +212,11 @@ def _problems(twin: Twin) -> list[str]:
     )
     wrong = [text for good, text in checks if not good]
     wrong += twin.domain.problems(len(plant.inputs) + p)
+    wrong += twin.charts.problems(p) if twin.charts else []
+    wrong += twin.isolation.problems(p) if twin.isolation else []
+    wrong += life.problems(plant, twin.lives) if twin.lives else []
+    wrong += twin.baseline.problems() if twin.baseline else []
+    if twin.control:
+        tags = [[c.tag for c in part] for part in (plant.inputs, plant.outputs, plant.virtual)]
+        wrong += [f"control with {text}" for text in twin.control.problems(*tags)]
     return wrong or plant.kind.check(plant.params, plant.inputs, (*plant.outputs, *plant.virtual))

@@ -146,7 +146,9 @@ def assert_sendable(snapshot):
     np.testing.assert_array_equal(again.value, snapshot.value)
     for entry in [*map(records.summary, snapshot.summaries), *map(records.event, snapshot.events)]:
         record = Record(1, entry.class_, 2, 7, "boot", 0, 0, "synchronised", entry.asset, entry.kind, entry.body)
-        json.loads(payload.message("g", record), parse_constant=pytest.fail)
+        for layout in ("named", "columns"):
+            said = payload.message("g", record, layout=layout)
+            json.loads(said.content, parse_constant=pytest.fail)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)

@@ -171,5 +171,38 @@ def test_alerts_and_their_case_survive_a_restart_and_the_journal_plays_back_to_t
     live.order(do="repair")
 
 
+def maintenance(live, step, *more):
+    return edgetwin("maintenance", step, "rig", "--socket", live.rig.feed, *more)
+
+
+def test_maintenance_silences_is_undone_and_outlasts_a_kill(live):
+    until(running(live), 40)
+    unknown = edgetwin("maintenance", "begin", "rgi", "--socket", live.rig.feed)
+    assert (unknown.returncode, "expected one of rig" in unknown.stderr) == (1, True)
+    early = maintenance(live, "end")
+    assert (early.returncode, "not in maintenance" in early.stderr) == (1, True)
+    begun = maintenance(live, "begin")
+    assert begun.returncode == 0, begun.stderr
+    assert "maintenance began by" in begun.stdout
+    assert live.status()["assets"][0]["mode"] == "maintenance"
+    assert live.point("rig/lower/level.expected")[1] != "Good"
+    live.order(do="leak")
+    live.processes["agent"].kill()
+    live.start("agent")
+    until(lambda: (live.status() or {}).get("assets") and live.status()["assets"][0]["mode"] == "maintenance", 20)
+    assert not [c for c in live.status()["assets"][0]["conditions"] if c["category"] == "alert"]
+    live.order(do="repair")
+    assert "taken back by" in maintenance(live, "undo").stdout
+    until(running(live), 10)
+    assert maintenance(live, "undo").returncode == 1
+    for step in ("begin", "end"):
+        assert maintenance(live, step).returncode == 0
+    listed = edgetwin("maintenance", "list", "configs/two-tank.yaml", "--state-dir", live.state_dir, "--csv")
+    head, row = listed.stdout.splitlines()
+    assert head == "from,to,asset"
+    assert row.endswith(",rig")
+    assert row.count("+00:00") == 2
+
+
 def test_the_log_has_no_traceback(live):
     assert "Traceback" not in live.processes["agent"].text()

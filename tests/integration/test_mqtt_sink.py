@@ -39,11 +39,11 @@ def event(n):
     return record.event(Event(f"tank-{n}-1", "tank", clock.now_ns(), "raised", f"event {n}", condition=state))
 
 
-def summary(n):
+def summary(n, names=("lower/level", "lower/flow", "upper/level")):
     end = clock.now_ns()
     column = np.array([1.0 + n, 1 / 3, math.nan])
     return record.summary(Summary("tank", end - 10**10, end, Mode.RUNNING, {"product": "water"}, "window",
-                                  ("lower/level", "lower/flow", "upper/level"), column, column, column, column,
+                                  names, column, column, column, column,
                                   column / 10, np.array([1.0, 2 / 3, 0.0]), math.nan))  # fmt: skip
 
 
@@ -117,6 +117,35 @@ async def test_a_subscriber_receives_birth_status_summary_and_event(tmp_path):
                 ("edgetwin/gw1/birth", True),
                 ("edgetwin/gw1/status", True),
             }
+
+
+async def test_columns_come_after_the_names_of_their_tags(tmp_path):
+    """Also where the tags change, and over a new connection: the messages alone say what each value is of."""
+    other = ("upper/level", "lower/flow", "lower/level")
+    async with Mosquitto(tmp_path) as broker, listening(broker.port) as heard, anyio.create_task_group() as group:
+        door = Door(broker.port)
+        group.start_soon(door.run)
+        async with daemon(tmp_path, door.port, layout="columns", figures=["last"]) as (journal, counters):
+            for n in range(20):
+                journal.put(summary(n) if n % 10 < 5 else summary(n, other))
+            await until(lambda: counters.read("mqtt/acknowledged") == 20)
+            door.shut()
+            door.open = True
+            await until(lambda: counters.read("mqtt/reconnects") == 1)
+            journal.put(summary(20))
+            await heard.until(lambda h: len(h.of("/summary/")) == 21)
+        group.cancel_scope.cancel()
+        known, last = {}, []
+        for topic, _, message in heard.messages:
+            if topic == "edgetwin/gw1/names/tank":
+                known[message["names"]] = message["tags"]
+            if topic == "edgetwin/gw1/summary/tank":
+                last.append(dict(zip(known[message["names"]], message["columns"]["last"], strict=True)))
+        assert [one["lower/level" if n % 10 < 5 else "upper/level"] for n, one in enumerate(last)] == [*range(1, 22)]
+        assert len(heard.of("/names/")) == 5
+        async with listening(broker.port) as late:
+            await late.until(lambda h: h.of("/names/"))
+            assert late.of("/names/") == heard.of("/names/")[-1:]
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])

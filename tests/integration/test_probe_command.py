@@ -1,5 +1,6 @@
 """`edgetwin probe` as a user types it, against libmodbus and an OPC UA server."""
 
+import one_source
 import pytest
 from live import edgetwin
 from peers import free_port, libmodbus, opcua_server
@@ -9,15 +10,6 @@ from agent.drivers import modbus
 from agent.drivers.modbus.probing import decoded, table
 from agent.drivers.modbus.wire.link import Link
 
-YAML = """\
-gateway: {{id: g}}
-classes:
-  a@1: {{tags: tags.csv, modes: {{always: running}}}}
-assets:
-  - {{id: x, class: a@1}}
-sources:
-  - {{id: plc, {options}}}
-"""
 CSV = """\
 group,tag,address,type,order
 tank,level,holding:400,float32,CDAB
@@ -33,12 +25,7 @@ def server():
 
 @pytest.fixture
 def file(tmp_path):
-    def written(options, csv=CSV):
-        (tmp_path / "tags.csv").write_text(csv)
-        (tmp_path / "rig.yaml").write_text(YAML.format(options=options))
-        return tmp_path / "rig.yaml"
-
-    return written
+    return lambda options, csv=CSV: one_source.written(tmp_path, options, csv)
 
 
 def modbus_at(port):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import anyio
+import one_source
 import pytest
 from driver_rig import running
 from live import Process, edgetwin, until
@@ -14,15 +15,7 @@ from serial_line import Line
 from agent.core.nouns import Tag
 from agent.drivers import modbus
 
-YAML = """\
-gateway: {{id: g}}
-classes:
-  a@1: {{tags: tags.csv, modes: {{always: running}}}}
-assets:
-  - {{id: x, class: a@1, period_s: 0.3}}
-sources:
-  - {{id: plc, type: modbus, {options}}}
-"""
+CSV = "group,tag,address,type\nupper,level,holding:1,uint16\n"
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +27,7 @@ def server():
 @pytest.fixture
 def file(tmp_path):
     """Writes a configuration with these options; gives its path."""
-
-    def written(options):
-        (tmp_path / "tags.csv").write_text("group,tag,address,type\nupper,level,holding:1,uint16\n")
-        path = tmp_path / "rig.yaml"
-        path.write_text(YAML.format(options=options))
-        return path
-
-    return written
+    return lambda options: one_source.written(tmp_path, f"type: modbus, {options}", CSV, period_s=0.3)
 
 
 def lines(path):

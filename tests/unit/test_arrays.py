@@ -54,7 +54,7 @@ def test_a_summary_has_the_last_array_and_no_numbers_of_it():
     assert np.isnan([summary.min[2], summary.mean[2], summary.max[2], summary.last[2], summary.std[2]]).all()
     assert summary.good[2] == 1.0
     again = wire.decode(Summary, wire.encode(summary))
-    said = json.loads(payload.message("g", record(again, "summary")))["tags"]
+    said = json.loads(payload.message("g", record(again, "summary")).content)["tags"]
     assert said["m/zones"] == {
         "min": None,
         "mean": None,

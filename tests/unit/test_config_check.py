@@ -460,3 +460,20 @@ def test_a_source_may_not_have_the_name_of_another_sinks_type(tmp_path):
     yaml = changed("{id: plc2", "{id: mqtt").replace("drive: plc2", "drive: mqtt")
     yaml = changed("type: mqtt, port", "type: mqtt, id: cloud, port", yaml)
     assert one(write(tmp_path, yaml), "name of the sink type")[1:3] == place(yaml, "mqtt, type: opcua")
+
+
+def test_a_word_in_the_options_of_a_tag_that_its_driver_does_not_know_is_told_with_its_hint(tmp_path, monkeypatch):
+    from agent.config import kinds
+
+    monkeypatch.setattr(kinds.driver("modbus"), "TAG_OPTIONS", {"atomic": "a name"}, raising=False)
+    csv = CSV.replace("unit,enum\n", "unit,enum,options\n").replace("m,\n", "m,,atomc=x\n").replace("A,\n", "A,,\n")
+    csv = (
+        csv.replace("m3/h,\n", "m3/h,,atomic=x\n").replace("2=running\n", "2=running,\n").replace(",,,,,\n", ",,,,,,\n")
+    )
+    file, line, _, text = one(write(tmp_path, csv=csv), "unknown option")
+    assert (file, line, text) == ("rig.csv", 2, "lower/level: unknown option atomc; did you mean atomic?")
+    monkeypatch.setattr(kinds.driver("modbus"), "TAG_OPTIONS", {})
+    assert [text for *_, text in problems(write(tmp_path, csv=csv))] == [
+        "lower/level: unknown option atomc: a tag of modbus has none",
+        "pump/flow: unknown option atomic: a tag of modbus has none",
+    ]

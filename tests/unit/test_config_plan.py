@@ -33,6 +33,7 @@ def test_points_are_measured_then_mode_then_those_of_models(tmp_path):
         "a/lower/level.deviation",
         "a/motor/current.expected",
         "a/motor/current.deviation",
+        "a/state/twin.baseline",
     ]
     assert rig.names == ("lower/level", "pump/flow", "motor/current", "drive/state", "process/product")
     kinds = [p.kind for p in rig.points[:6]]

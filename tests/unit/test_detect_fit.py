@@ -174,3 +174,10 @@ def test_all_constant_is_refused(tmp_path):
     path = write(tmp_path / "c.csv", np.ones((300, 3)))
     with pytest.raises(FitError, match="every tag is constant"):
         fit(path, out=tmp_path / "x.onnx", window=10)
+
+
+def test_times_of_maintenance_are_left_out(recording, tmp_path):
+    (tmp_path / "out.csv").write_text("from,to\n1000,1499\n")
+    whole = fit(recording, out=tmp_path / "a.onnx", window=10)
+    part = fit(recording, out=tmp_path / "a.onnx", window=10, exclude=tmp_path / "out.csv")
+    assert 0.5 < part.threshold.rows / whole.threshold.rows < 0.8

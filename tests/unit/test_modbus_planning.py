@@ -1,4 +1,4 @@
-"""What `check` says of forbidden ranges, atomic groups and options, before any PLC is asked."""
+"""What `check` says of forbidden ranges and atomic groups, before any PLC is asked."""
 
 import pydantic
 import pytest
@@ -68,12 +68,6 @@ def test_a_group_that_one_request_cannot_read_says_why(tags, says):
 def test_a_group_belongs_to_its_asset():
     tags = [tag("1/holding:0", group="g", asset="one"), tag("2/holding:0", group="g", asset="two")]
     assert modbus.check(config(), tags) == []
-
-
-def test_an_option_nobody_knows_is_told():
-    tags = [tag("holding:0", options={"atomc": "x"}), tag("holding:0", options={"atomic": "x"})]
-    ((row, text),) = modbus.check(config(), tags)
-    assert (row, "atomc" in text, "expected atomic" in text) == (0, True, True)
 
 
 def test_meters_of_units_are_there_where_several_share_the_endpoint():

@@ -54,7 +54,7 @@ def record(noun, kind, clock="synchronised", t_ns=1000, wall_ns=NOON_NS):
 
 
 def said(*arguments, **over):
-    text = payload.message("gw1", record(*arguments, **over)).decode()
+    text = payload.message("gw1", record(*arguments, **over)).content.decode()
     return json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
 
 
@@ -96,3 +96,24 @@ def test_what_cannot_be_read_is_told_and_not_left_out(kind):
 
 def test_a_summary_can_be_told_in_fewer_figures():
     assert Config(host="localhost", figures=["last", "good"]).figures == ("last", "good")
+
+
+def columns_of(*names):
+    column = np.arange(float(len(names)))
+    summary = Summary("tank", 0, 1000, Mode.RUNNING, {}, "window", names, *[column] * 6, math.nan)
+    return payload.message("gw1", record(summary, "summary"), ("last", "good"), "columns")
+
+
+def test_a_summary_by_columns_names_the_list_that_says_which_tag_stands_where():
+    found = columns_of("a/x", "ä/y")
+    message, names = json.loads(found.content), json.loads(payload.names_of("gw1", "tank", found))
+    assert message["columns"] == {"last": [0.0, 1.0], "good": [0.0, 1.0]}
+    assert "tags" not in message
+    assert names == {"gateway": "gw1", "asset": "tank", "names": message["names"], "tags": ["a/x", "ä/y"]}
+    assert (message["asset"], message["seq"], message["mode"]) == ("tank", 7, "running")
+
+
+def test_other_tags_or_another_order_of_them_are_another_list():
+    keys = [columns_of(*names).key for names in (("a", "b"), ("b", "a"), ("a",), ("a", "b", "c"), ())]
+    assert len(set(keys)) == 5
+    assert columns_of("a", "b").key == keys[0]

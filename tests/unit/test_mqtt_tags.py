@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.nouns import Mode, Summary
-from agent.sinks.mqtt.tags import numbers, rounded, tags
+from agent.sinks.mqtt import FIGURES
+from agent.sinks.mqtt.tags import columns, named, numbers, rounded
 
 MEASURED = st.one_of(
     st.floats(1e-12, 1e22), st.floats(-1e22, -1e-12), st.integers(-(10**9), 10**9).map(float), st.just(0.0)
@@ -43,13 +44,13 @@ def test_numbers_are_exact_and_what_is_none_is_null(values):
 
 def test_every_tag_has_its_own_figures():
     names = ("pump/flow", 'odd "name" \\ ä')
-    said = tags(summary(names, [1.0, np.nan], [1.5, np.nan], [2.0, np.nan], [2.0, np.nan], [0.5, np.nan], [1.0, 0.0]))
+    said = named(summary(names, [1.0, np.nan], [1.5, np.nan], [2.0, np.nan], [2.0, np.nan], [0.5, np.nan], [1.0, 0.0]))
     assert json.loads(said) == {
         "pump/flow": {"min": 1.0, "mean": 1.5, "max": 2.0, "last": 2.0, "std": 0.5, "good": 1.0},
         names[1]: {"min": None, "mean": None, "max": None, "last": None, "std": None, "good": 0.0},
     }
-    assert tags(summary((), [], [], [], [], [], [])) == "{}"
-    assert json.loads(tags(summary(names, *[[1.0, 2.0]] * 6), ("last",))) == {
+    assert named(summary((), [], [], [], [], [], [])) == "{}"
+    assert json.loads(named(summary(names, *[[1.0, 2.0]] * 6), ("last",))) == {
         "pump/flow": {"last": 1.0},
         names[1]: {"last": 2.0},
     }
@@ -58,6 +59,24 @@ def test_every_tag_has_its_own_figures():
 def test_the_newest_of_an_array_is_all_of_its_numbers():
     figures = [np.nan, 1.0]
     two = replace(summary(("a/x", "a/y"), *[figures] * 6), arrays={0: np.array([1.0, np.nan])})
-    said = json.loads(tags(two))
+    said = json.loads(named(two))
     assert said["a/x"] == {"min": None, "mean": None, "max": None, "last": [1.0, None], "std": None, "good": None}
     assert said["a/y"]["last"] == 1.0
+
+
+FIGURE = st.lists(st.floats(), min_size=3, max_size=3)
+
+
+@given(st.lists(FIGURE, min_size=6, max_size=6), st.permutations(FIGURES), st.integers(1, 6), st.booleans())
+def test_columns_say_what_names_say(values, order, many, with_array):
+    figures = tuple(order[:many])
+    given = summary(("a/x", "a/y", "a/z"), *values)
+    given = replace(given, arrays={1: np.array([1.0, np.inf, 2.5])}) if with_array else given
+    by_name, by_place = json.loads(named(given, figures)), json.loads(columns(given, figures))
+    assert tuple(by_place) == figures
+    rows = zip(*by_place.values(), strict=True)
+    assert {name: dict(zip(figures, row, strict=True)) for name, row in zip(given.names, rows, strict=True)} == by_name
+
+
+def test_columns_of_no_tags():
+    assert json.loads(columns(summary((), [], [], [], [], [], []), ("last", "good"))) == {"last": [], "good": []}

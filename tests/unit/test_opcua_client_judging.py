@@ -213,14 +213,3 @@ def test_any_bytes_are_a_certificate_or_a_plain_error(content):
     for load in (certificates.load_chain, certificates.load_sent):
         with pytest.raises(ValueError):  # noqa: PT011
             load(content)
-
-
-def test_fingerprints_as_people_copy_them():
-    digits = certificates.sha256(LEAF)
-    colons = ":".join(digits[i : i + 2] for i in range(0, 64, 2)).upper()
-    for text in (digits, f"sha256:{digits}", f"SHA-256: {colons}", f"sha256={digits}", colons.replace(":", " ")):
-        assert certificates.fingerprint(text) == f"sha256:{digits}"
-    assert certificates.fingerprint(certificates.sha1(LEAF).upper()) == f"sha1:{certificates.sha1(LEAF)}"
-    for text in ("", "sha1:" + digits, digits[:-1], "sha256:xyz", "md5:" + "0" * 32):
-        with pytest.raises(ValueError, match="expected sha256"):
-            certificates.fingerprint(text)

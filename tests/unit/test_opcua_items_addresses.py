@@ -101,8 +101,6 @@ def test_options_and_the_deadband_in_the_raw_unit():
     ("options", "says"),
     [
         ("acquire=poll", "expected both, read, subscribe"),
-        ("samplin=1", "did you mean sampling"),
-        ("qos=1", "known: acquire, sampling, queue, discard, trigger, deadband_percent"),
         ("queue=0", "from 1 to 100000"),
         ("sampling=fast", "expected a number"),
         ("deadband_percent=101", "from 0 to 100"),

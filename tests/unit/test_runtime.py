@@ -195,12 +195,18 @@ async def test_the_gate_passes_commands_refuses_writes_and_audits_both():
         await gate.ask(Request("4", "ack", "rig/none", "ann")),
         await gate.ask(Request("5", "ack", "rig/tank/level.high", "")),
         await gate.ask(Request("6", "close", "case", "ann")),
+        await gate.ask(Request("7", "maintenance", "rgi", "ann", {"step": "begin"})),
     ]
-    assert [a.ok for a in answers] == [False] * 5
+    assert [a.ok for a in answers] == [False] * 6
     assert "off" in answers[0].text
-    assert len(audit) == 6
-    assert [e.asset for e in audit] == ["rig"] + ["gateway"] * 5
+    assert "expected one of rig" in answers[5].text
+    assert len(audit) == 7
+    assert [e.asset for e in audit] == ["rig"] + ["gateway"] * 6
     assert inboxes["rig"].take() == ((), ())
+    assert (await gate.ask(Request("8", "maintenance", "rig", "ann", {"step": "begin"}))).ok
+    (command,) = inboxes["rig"].take()[1]
+    assert (command.do, command.target, command.args) == ("maintenance", "rig", {"step": "begin"})
+    assert "maintenance rig {'step': 'begin'}: allowed" in audit[-1].text
 
 
 async def test_the_watchdog_is_fed_while_all_turn_and_not_when_one_is_stuck(tmp_path, monkeypatch, counters, caplog):

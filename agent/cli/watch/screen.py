@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from agent.cli import twins
 from agent.cli.telling import listed
 from agent.cli.watch.history import View, sparkline
 from agent.core import quality
@@ -38,7 +39,7 @@ def _asset(view: View, part: Part, now_ns: int, width: int) -> RenderableType:
         return Panel(Text("no cycle yet"), title=part.asset)
     words = " ".join(f"{k}={v}" for k, v in snapshot.context.items())
     mode = Text.assemble((snapshot.mode.word.upper(), _mode_style(snapshot.mode)), f"  {words}")
-    rows = [_points(view, part, width), _score(view, part), _case(snapshot, now_ns)]
+    rows = [_points(view, part, width), _score(view, part), _twins(view, snapshot), _case(snapshot, now_ns)]
     return Panel(Group(*rows), title=Text.assemble(f"{part.title or part.asset}  ", mode), title_align="left")
 
 
@@ -134,6 +135,12 @@ def _score(view: View, part: Part) -> RenderableType:
     return Text.assemble("anomaly score ", (f"{score:.2f}", style), f" of limit {limit:.2f}  {trend}")
 
 
+def _twins(view: View, snapshot: Snapshot) -> Text:
+    """What the models say of the machine and of themselves, in one line."""
+    points = view.catalogue.of(snapshot.asset) if view.catalogue else ()
+    return Text(twins.line(twins.said(points, snapshot)), no_wrap=True, overflow="ellipsis")
+
+
 def _case(snapshot: Snapshot, now_ns: int) -> RenderableType:
     lines = [_condition(c, now_ns) for c in snapshot.conditions if c.active or not c.acknowledged]
     case = snapshot.case
@@ -147,6 +154,7 @@ def _condition(condition: Condition, now_ns: int) -> Text:
     state = "active" if condition.active else "over, not acknowledged"
     if condition.shelved_until_ns:
         state += ", shelved"
+    state += ", provisional" * condition.provisional
     text = f"  {condition.category} {condition.id}: {state} for {_age(now_ns - condition.since_ns)}"
     return Text(f"{text}, {condition.value:.4g} against {condition.limit:.4g}", style="red" if condition.active else "")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +14,7 @@ from agent.core.blocks import MAX_BITS, MAX_REGISTERS
 from agent.core.nouns import Tag
 from agent.core.registers import encode, field_of
 from agent.drivers.modbus.writable import why_not_writable
+from agent.runtime.pki import fingerprints
 
 Seconds = Annotated[float, pydantic.Field(ge=0.0, allow_inf_nan=False)]
 
@@ -33,6 +33,7 @@ RS485 = (
     "rx_during_tx",
 )
 TLS = ("ca_file", "certificate", "private_key", "server_name", "fingerprint")
+PINNED = ("sha256",)
 
 
 def _range(text: str, known: pydantic.ValidationInfo) -> str:
@@ -169,7 +170,7 @@ class Config(Model):
         if self.ca_file is None and not self.fingerprint:
             raise ValueError("transport tls needs ca_file or fingerprint, to know the device by")
         if self.fingerprint:
-            plain_fingerprint(self.fingerprint)
+            fingerprints.read(self.fingerprint, PINNED)
         return self
 
     @property
@@ -207,14 +208,6 @@ class Config(Model):
         if self.connect_timeout_s is not None:
             return self.connect_timeout_s
         return max(timeout_s, HANDSHAKE_S) if self.transport == "tls" else timeout_s
-
-
-def plain_fingerprint(text: str) -> str:
-    """A SHA-256 fingerprint without what tools put around it. ValueError if it is none."""
-    found = re.sub(r"^sha-?256[ :=]*(fingerprint=)?", "", text.strip().lower()).replace(":", "").replace(" ", "")
-    if not re.fullmatch(r"[0-9a-f]{64}", found):
-        raise ValueError(f"fingerprint {text!r} is no SHA-256, expected 64 hexadecimal digits")
-    return found
 
 
 def check(config: Config, tags: Sequence[Tag]) -> list[tuple[int, str]]:

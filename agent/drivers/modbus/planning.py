@@ -47,19 +47,9 @@ def _group(tag: Tag) -> str:
 def check(config: Config, tags: Sequence[Tag]) -> list[tuple[int, str]]:
     """What is wrong with tags, as (tag index, message), without asking the device."""
     found = dict(single.check(config, tags))
-    for row, tag in enumerate(tags):
-        if row not in found and (text := _option_problem(tag)):
-            found[row] = text
     right = [row for row in range(len(tags)) if row not in found]
     found.update(_planning_problems(config, tags, right))
     return sorted(found.items())
-
-
-def _option_problem(tag: Tag) -> str:
-    unknown = [name for name in tag.options if name not in TAG_OPTIONS]
-    if unknown:
-        return f"option {unknown[0]!r} is not known to this driver, expected {', '.join(TAG_OPTIONS)}"
-    return ""
 
 
 def _planning_problems(config: Config, tags: Sequence[Tag], rows: Sequence[int]) -> Iterator[tuple[int, str]]:

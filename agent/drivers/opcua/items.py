@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +67,7 @@ def wish_of(tag: Tag) -> Wish:
     """What a tag wishes. ValueError says what is wrong with its options."""
     options = tag.options
     for name, value in options.items():
-        _known(name, value)
+        _sound(name, value)
     acquire = options.get("acquire", "both")
     alone = acquire == "read"
     return Wish(
@@ -84,18 +83,14 @@ def wish_of(tag: Tag) -> Wish:
     )
 
 
-def _known(name: str, value: str) -> None:
-    if name in WORDS:
-        if value not in WORDS[name]:
-            raise ValueError(f"option {name}={value}: expected {', '.join(WORDS[name])}")
-    elif name in NUMBERS:
+def _sound(name: str, value: str) -> None:
+    """ValueError where the value of an option is none; that its name is known, the configuration has checked."""
+    if name in WORDS and value not in WORDS[name]:
+        raise ValueError(f"option {name}={value}: expected {', '.join(WORDS[name])}")
+    if name in NUMBERS:
         lo, hi = NUMBERS[name]
         if not lo <= _number(value) <= hi:
             raise ValueError(f"option {name}={value}: expected a number from {lo:g} to {hi:g}")
-    else:
-        near = get_close_matches(name, TAG_OPTIONS, 1)
-        guess = f", did you mean {near[0]}?" if near else ""
-        raise ValueError(f"unknown option {name}{guess} (known: {', '.join(TAG_OPTIONS)})")
 
 
 def _number(text: str) -> float:

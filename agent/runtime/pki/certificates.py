@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 BEGIN = b"-----BEGIN"
-HASHES = {40: "sha1", 64: "sha256"}  # by the number of hexadecimal digits
 
 
 def load(content: bytes) -> x509.Certificate:
@@ -128,20 +127,6 @@ def file_name(certificate: x509.Certificate) -> str:
     return f"{common}-{sha1(certificate)}.der"
 
 
-def fingerprint(text: str) -> str:
-    """`sha256:...` or `sha1:...` in lower case, of digits with or without colons, spaces and the name of the hash.
-
-    ValueError says what was expected.
-    """
-    named = re.fullmatch(r"\s*(sha-?1|sha-?256)\s*[:=]\s*(.*)", text.lower(), re.DOTALL)
-    kind, digits = (named[1].replace("-", ""), named[2]) if named else ("", text.lower())
-    digits = re.sub(r"[\s:]", "", digits)
-    found = HASHES.get(len(digits)) if re.fullmatch("[0-9a-f]+", digits) else None
-    if found is None or kind not in ("", found):
-        raise ValueError(f"{text!r} is no fingerprint, expected sha256: and 64 hexadecimal digits (or sha1: and 40)")
-    return f"{found}:{digits}"
-
-
 def has_fingerprint(certificate: x509.Certificate, wanted: str) -> bool:
-    """Whether a certificate has this fingerprint, as `fingerprint` gives it."""
+    """Whether a certificate has this fingerprint, as `fingerprints.read` gives it."""
     return wanted in (f"sha256:{sha256(certificate)}", f"sha1:{sha1(certificate)}")

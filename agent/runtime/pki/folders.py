@@ -17,11 +17,10 @@ from pathlib import Path
 
 from cryptography import x509
 
-from agent.runtime.pki import making
+from agent.runtime.pki import fingerprints, making
 from agent.runtime.pki.certificates import (
     der,
     file_name,
-    fingerprint,
     has_fingerprint,
     load_chain,
     load_crl,
@@ -184,7 +183,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _fingerprint(wanted: str) -> str:
     try:
-        return fingerprint(wanted)
+        return fingerprints.read(wanted)
     except ValueError as error:
         raise ValueError(f"{wanted}: there is no such file, and it is no fingerprint") from error
 

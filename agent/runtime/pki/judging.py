@@ -34,7 +34,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whom we trust. With a `pin` (a fingerprint, see certificates.fingerprint) only the certificate that has it."""
+    """Whom we trust. With a `pin` (a fingerprint, as fingerprints.read gives it) only the certificate that has it."""
 
     trusted: tuple[x509.Certificate, ...] = ()
     issuers: tuple[x509.Certificate, ...] = ()

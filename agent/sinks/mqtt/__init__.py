@@ -2,6 +2,7 @@
 
 <prefix>/event/<asset>     each event at once              <prefix>/birth    retained: what every point is
 <prefix>/summary/<asset>   each closed window              <prefix>/status   retained: {"online": true or false}
+<prefix>/names/<asset>     retained, with `layout: columns`: the tags in the order of a summary's columns
 
 link.py   one connection     payload.py, tags.py   what a message says     summary.py   the loops
 """
@@ -21,10 +22,11 @@ from agent.core.nouns import Answer, Request
 if TYPE_CHECKING:
     from agent.runtime.taps import Taps
 
-__all__ = ["FIGURES", "Config", "Figure", "run"]
+__all__ = ["FIGURES", "Config", "Figure", "Layout", "run"]
 
 Figure = Literal["min", "mean", "max", "last", "std", "good"]
 FIGURES: tuple[Figure, ...] = get_args(Figure)
+Layout = Literal["named", "columns"]
 
 
 class Config(Model):
@@ -56,6 +58,11 @@ class Config(Model):
     )
     figures: tuple[Figure, ...] = pydantic.Field(
         FIGURES, min_length=1, description="What a summary says of each tag; fewer of them spare a metered line"
+    )
+    layout: Layout = pydantic.Field(
+        "named",
+        description="Of a summary. named: each tag's name with its figures. columns: each figure's values in a row, "
+        "half the bytes or less; which tag stands where is told before, retained, under <prefix>/names/<asset>",
     )
     max_in_flight: int = pydantic.Field(20, ge=1, le=1000, description="Messages sent and not acknowledged yet")
 

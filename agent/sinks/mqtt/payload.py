@@ -6,23 +6,44 @@ says how good the times are; unless it says synchronised, `boot` and `boot_ns` l
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from agent.core import wire
 from agent.core.nouns import Case, Catalogue, Condition, Event, Point, Summary
 from agent.runtime.journal import Record
-from agent.sinks.mqtt import FIGURES, Figure
-from agent.sinks.mqtt.tags import tags
+from agent.sinks.mqtt import FIGURES, Figure, Layout
+from agent.sinks.mqtt.tags import columns, named
 
 FORMAT = 1
 ONLINE, OFFLINE = b'{"online":true}', b'{"online":false}'
 
 Wall = Callable[[int], int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is published of a record. Where it has columns, `names` are their tags in order and `key` is said of them:
+    the receiver must have got `names_of` with that key before."""
+
+    content: bytes
+    names: tuple[str, ...] = ()
+    key: str = ""
+
+
+def key_of(names: tuple[str, ...]) -> str:
+    """The same for the same names in the same order, whenever they were read: 16 hexadecimal digits of SHA-256."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+def names_of(gateway: str, asset: str, message: Message) -> bytes:
+    """Which tag stands where in the columns of a message, and of all others with its key."""
+    return _json({"gateway": gateway, "asset": asset, "names": message.key, "tags": message.names})
 
 
 def birth(catalogue: Catalogue) -> bytes:
@@ -63,16 +84,16 @@ def _point(point: Point) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value not in (None, "", {})}
 
 
-def message(gateway: str, record: Record, figures: tuple[Figure, ...] = FIGURES) -> bytes:
+def message(gateway: str, record: Record, figures: tuple[Figure, ...] = FIGURES, layout: Layout = "named") -> Message:
     """A record as it is published; a summary with these figures of each tag.
 
     One that cannot be read is published too, and says so: nothing goes missing.
     """
     name = _name(gateway, record)
     try:
-        return _said(name, record, figures)
+        return _said(name, record, figures, layout)
     except wire.WireError as error:
-        return _json({**name, "unreadable": str(error)})
+        return Message(_json({**name, "unreadable": str(error)}))
 
 
 def _name(gateway: str, record: Record) -> dict[str, Any]:
@@ -90,28 +111,45 @@ def _name(gateway: str, record: Record) -> dict[str, Any]:
     return name
 
 
-def _said(name: dict[str, Any], record: Record, figures: tuple[Figure, ...]) -> bytes:
+def _said(name: dict[str, Any], record: Record, figures: tuple[Figure, ...], layout: Layout) -> Message:
     def wall(t_ns: int) -> int | None:
         known = t_ns and record.clock != "unknown"
         return t_ns - record.t_ns + record.wall_ns if known else None
 
     if record.kind == "summary":
-        return _summary(name, wire.decode(Summary, record.body), figures, wall)
+        summary = wire.decode(Summary, record.body)
+        head = name | _window(summary, wall)
+        return _by_columns(head, summary, figures) if layout == "columns" else _by_name(head, summary, figures)
     if record.kind in ("event", "audit"):
-        return _json(name | _event(wire.decode(Event, record.body), wall))
+        return Message(_json(name | _event(wire.decode(Event, record.body), wall)))
     raise wire.WireError(f"a record of kind {record.kind} has no message")
 
 
-def _summary(name: dict[str, Any], summary: Summary, figures: tuple[Figure, ...], wall: Wall) -> bytes:
-    window = {
+def _by_name(head: dict[str, Any], summary: Summary, figures: tuple[Figure, ...]) -> Message:
+    return Message(b'%s,"tags":%s}' % (_json(head)[:-1], named(summary, figures).encode()))
+
+
+def _by_columns(head: dict[str, Any], summary: Summary, figures: tuple[Figure, ...]) -> Message:
+    key = key_of(summary.names)
+    text = _json(head | {"names": key})[:-1]
+    return Message(b'%s,"columns":%s}' % (text, columns(summary, figures).encode()), summary.names, key)
+
+
+def _window(summary: Summary, wall: Wall) -> dict[str, Any]:
+    return {
         **_time("start", wall(summary.start_ns)),
         **_time("end", wall(summary.end_ns)),
         "closed_by": summary.closed_by,
         "mode": summary.mode.word,
         "context": dict(summary.context),
         "score_max": _number(summary.score_max),
+        **({"models": models} if (models := _models(summary)) else {}),
     }
-    return b'%s,"tags":%s}' % (_json(name | window)[:-1], tags(summary, figures).encode())
+
+
+def _models(summary: Summary) -> dict[str, float | str | None]:
+    """What models said last of the machine and of themselves: numbers and words by the point's id in its asset."""
+    return {**{name: _number(value) for name, value in summary.figures.items()}, **summary.findings}
 
 
 def _event(event: Event, wall: Wall) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from agent.runtime.supervise import Backoff
 from agent.runtime.together import together
 from agent.sinks.mqtt import Config, payload
 from agent.sinks.mqtt.link import Link, connected
+from agent.sinks.mqtt.payload import Message
 
 if TYPE_CHECKING:
     from agent.runtime.taps import Taps
@@ -75,6 +76,7 @@ class _Session:
         self._slots = anyio.Semaphore(config.max_in_flight)
         self._watching = anyio.CancelScope()
         self._born = anyio.Event()
+        self._named: dict[str, str] = {}  # by asset, the key of the names told last
 
     async def run(self) -> None:
         status = f"{self._prefix}/status"
@@ -108,15 +110,25 @@ class _Session:
             async for records in cursor:
                 for record in records:
                     await self._slots.acquire()
-                    group.start_soon(self._send, link, cursor, record)
+                    config = self._config
+                    said = payload.message(self._taps.gateway, record, config.figures, config.layout)
+                    await self._name(link, record.asset, said)
+                    group.start_soon(self._send, link, cursor, record, said.content)
         self._watching.cancel()
 
-    async def _send(self, link: Link, cursor: Cursor, record: Record) -> None:
+    async def _name(self, link: Link, asset: str, said: Message) -> None:
+        """Before the first columns of an asset, and where their tags are others than before: which stands where."""
+        if said.key and self._named.get(asset) != said.key:
+            names = payload.names_of(self._taps.gateway, asset, said)
+            await link.publish(f"{self._prefix}/names/{asset}", names, retain=True)
+            self._named[asset] = said.key
+
+    async def _send(self, link: Link, cursor: Cursor, record: Record, content: bytes) -> None:
         counters = meters.current()
         try:
             topic = f"{self._prefix}/{record.class_}/{record.asset}"
             counters.add(f"{self._config.id}/published")
-            await link.publish(topic, payload.message(self._taps.gateway, record, self._config.figures))
+            await link.publish(topic, content)
         finally:
             self._slots.release()
         await cursor.acknowledge([record])

@@ -1,6 +1,7 @@
-"""The tags of a summary as JSON, by columns: 1000 tags cost a tenth of what a tree of them does.
+"""The tags of a summary as JSON, made by columns: 1000 tags cost a tenth of what a tree of them does.
 
-    {"group/name": {"min": 1.0, "mean": 1.5, "max": 2.0, "last": 2.0, "std": 0.5, "good": 1.0}, ...}
+    named     {"group/name": {"min": 1.0, "mean": 1.5, "max": 2.0, "last": 2.0, "std": 0.5, "good": 1.0}, ...}
+    columns   {"min": [1.0, ...], "mean": [1.5, ...], "max": [2.0, ...], ...}
 
 What was measured is sent as it is; a mean, a spread and a share with as many digits as they are worth. What is not a
 number is null.
@@ -8,7 +9,7 @@ number is null.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from json.encoder import encode_basestring as quoted
 
 import numpy as np
@@ -31,7 +32,7 @@ COLUMN: dict[Figure, Callable[[Summary], F8]] = {
 }
 
 
-def tags(summary: Summary, figures: tuple[Figure, ...] = FIGURES) -> str:
+def named(summary: Summary, figures: tuple[Figure, ...] = FIGURES) -> str:
     """The JSON object of all tags of a summary, with these figures of each."""
     row = [",", "", ":{"]  # the text of one tag; each second piece is left open, for its name and its figures
     for figure in figures:
@@ -40,22 +41,32 @@ def tags(summary: Summary, figures: tuple[Figure, ...] = FIGURES) -> str:
     row[-1] = "}"
     pieces = row * len(summary.names)
     pieces[1 :: len(row)] = map(quoted, summary.names)
+    for place, column in enumerate(_columns(summary, figures)):
+        pieces[3 + 2 * place :: len(row)] = column
+    return f"{{{''.join(pieces[1:])}}}"
+
+
+def columns(summary: Summary, figures: tuple[Figure, ...] = FIGURES) -> str:
+    """The JSON object of these figures, each a list over the tags of a summary."""
+    found = zip(figures, _columns(summary, figures), strict=True)
+    lists = [f'"{figure}":[{",".join(column)}]' for figure, column in found]
+    return f"{{{','.join(lists)}}}"
+
+
+def _columns(summary: Summary, figures: tuple[Figure, ...]) -> Iterator[list[str]]:
+    """The numbers of each figure. The newest of an array is all of its numbers."""
     known: dict[bytes, list[str]] = {}  # one sample in a window gives four columns of the same numbers
-    for place, figure in enumerate(figures):
+    for figure in figures:
         column = COLUMN[figure](summary)
         content = column.tobytes()
         if content not in known:
             known[content] = numbers(column)
-        pieces[3 + 2 * place :: len(row)] = known[content]
-    if "last" in figures:
-        _put_arrays(pieces, 3 + 2 * figures.index("last"), len(row), summary)
-    return f"{{{''.join(pieces[1:])}}}"
-
-
-def _put_arrays(pieces: list[str], place: int, length: int, summary: Summary) -> None:
-    """The newest of an array is all of its numbers."""
-    for row, array in summary.arrays.items():
-        pieces[row * length + place] = f"[{','.join(numbers(array))}]"
+        said = known[content]
+        if figure == "last" and summary.arrays:
+            said = said.copy()
+            for row, array in summary.arrays.items():
+                said[row] = f"[{','.join(numbers(array))}]"
+        yield said
 
 
 def numbers(column: F8) -> list[str]:

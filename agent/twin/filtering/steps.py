@@ -26,15 +26,17 @@ def begin(
     reference: float = 1.0,
     frozen: bool = False,
     window: int = WINDOW,
+    prior: Belief | None = None,
 ) -> Filter:
     """The filter that a first sample suggests: the prior, corrected by what is there, no innovation over BOUND.
 
-    An absent input counts as its mean. Keyword arguments as in `step`; window: samples kept for late ones."""
-    x, P = plant.prior
+    An absent input counts as its mean. Keyword arguments as in `step`; window: samples kept for late ones; prior: what
+    is believed beforehand, the plant's own if left out."""
     trim = Trim(reference, frozen, True)
     first = sound(plant, sample, bounds(plant).u_mean)
     none = np.zeros(len(plant.outputs), np.int64)
-    belief, _, _ = correct.corrected(plant, Belief(x, roots.root(P)), first, none, trim)
+    before = prior or Belief(plant.prior[0], roots.root(plant.prior[1]))
+    belief, _, _ = correct.corrected(plant, before, first, none, trim)
     return Filter(Moment(sample.t_ns, physical(plant, belief), first.u, none, 0), (), window, 0)
 
 

@@ -12,7 +12,8 @@ import ssl
 from datetime import datetime
 from pathlib import Path
 
-from agent.drivers.modbus.config import Config, plain_fingerprint
+from agent.drivers.modbus.config import PINNED, Config
+from agent.runtime.pki import fingerprints
 
 
 def context(config: Config) -> ssl.SSLContext:
@@ -61,7 +62,7 @@ def _load_own(made: ssl.SSLContext, certificate: Path | None, key: Path | None) 
 def check_pin(config: Config, session: ssl.SSLObject) -> None:
     """ConnectionError unless the device's certificate is the one that is pinned, if one is."""
     found = hashlib.sha256(session.getpeercert(binary_form=True) or b"").hexdigest()
-    if config.fingerprint and found != plain_fingerprint(config.fingerprint):
+    if config.fingerprint and fingerprints.read(config.fingerprint, PINNED) != f"sha256:{found}":
         raise ConnectionError(f"its certificate has the SHA-256 fingerprint {found}, expected {config.fingerprint}")
 
 

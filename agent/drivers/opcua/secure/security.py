@@ -13,6 +13,7 @@ import pydantic
 
 from agent.config.hosts import on_this_machine
 from agent.config.model import Model
+from agent.runtime.pki import fingerprints
 
 # The best first.
 POLICIES = ("Aes256_Sha256_RsaPss", "Aes128_Sha256_RsaOaep", "Basic256Sha256")
@@ -73,9 +74,7 @@ class Security(Model):
     @pydantic.field_validator("server_fingerprint")
     @classmethod
     def _fingerprint(cls, text: str) -> str:
-        from agent.runtime.pki.certificates import fingerprint  # cryptography takes its time to import
-
-        return fingerprint(text) if text else ""
+        return fingerprints.read(text) if text else ""
 
     @pydantic.model_validator(mode="after")
     def _complete(self) -> Security:

@@ -1,0 +1,139 @@
+"""Simulation-error fits by Levenberg-Marquardt: many starts side by side, a free initial state for each segment.
+
+    min  sum_k w_k |y_k - yhat_k(theta, x0_s)|^2 + |theta - theta_0|^2_ridge + sum_s |x0_s|^2 start
+
+(Ljung 1999, output error; Marquardt 1963.) A segment's start meets only its own rows: it is eliminated before the
+solve (Schur complement). A step that leaves the stable matrices, or makes the cost worse, is refused and damped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from agent.core.nouns import F8
+from agent.fit.identify.network import Network, jacobian, run
+
+RADIUS = 0.9995
+LEAST_GAIN = 1e-4
+MOST_DAMPING = 1e7
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Segments side by side, scaled: u f8[rows,seg,m], y f8[rows,seg,p]; weight f8[rows,seg,p], 0 behind the end of a
+    segment. ceiling, floor f8[p]: what an output cannot pass; a row there only says that it would be beyond."""
+
+    u: F8
+    y: F8
+    weight: F8
+    ceiling: F8
+    floor: F8
+
+    def residual(self, yhat: F8, at: slice) -> tuple[F8, F8]:
+        """sqrt(w) (y - yhat) and the mask of rows that pull: f8[rows,b,seg,p] each."""
+        y = self.y[at, None]
+        off = y - yhat
+        content = ((y >= self.ceiling) & (off < 0)) | ((y <= self.floor) & (off > 0))
+        root = np.where(content, 0.0, np.sqrt(self.weight[at, None]))
+        return off * root, root
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """net: b sets; x0 f8[b,seg,n]; cost f8[b], error f8[b]: weighted mean square without the ridge."""
+
+    net: Network
+    x0: F8
+    cost: F8
+    error: F8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prior:
+    """anchor: where the numbers come from; ridge f8[q], start f8[n]: what leaving it costs."""
+
+    anchor: Network
+    ridge: F8
+    start: F8
+
+
+def segments(u: Sequence[F8], y: Sequence[F8], ceiling: F8, floor: F8) -> Rows:
+    """Segments padded to the longest, each row of each output with weight 1 / all of them."""
+    rows, total = max(len(x) for x in u), sum(y_.size for y_ in y)
+    U, Y = np.zeros((rows, len(u), u[0].shape[1])), np.zeros((rows, len(y), y[0].shape[1]))
+    weight = np.zeros_like(Y)
+    for s, (a, b) in enumerate(zip(u, y, strict=True)):
+        U[: len(a), s], Y[: len(b), s], weight[: len(b), s] = a, b, 1.0 / total
+    return Rows(U, Y, weight, ceiling, floor)
+
+
+def fit(net: Network, x0: F8, rows: Rows, prior: Prior, iterations: int, every: int = 1) -> Fit:
+    """The sets after so many steps at most. every: how many rows share one evaluation of the sensitivities."""
+    thin = replace(rows, weight=np.where(np.arange(len(rows.u))[:, None, None] % every == 0, rows.weight * every, 0.0))
+    best = _scored(net, x0, thin, prior)
+    damping = np.full(len(x0), 1e-3)
+    stalled = np.zeros(len(x0), np.int64)
+    for _ in range(iterations):
+        theta, starts = _step(best, thin, prior, damping, every)
+        other = _scored(best.net.like(theta), starts, thin, prior)
+        with np.errstate(invalid="ignore"):
+            better = (other.cost < best.cost) & (_radius(other.net.A) < RADIUS)
+        gained = np.where(better, (best.cost - other.cost) / best.cost, 0.0)
+        stalled = np.where(better & (gained > LEAST_GAIN), 0, stalled + 1)
+        best = _where(better, other, best)
+        damping = np.where(better, damping / 5.0, damping * 4.0)
+        if np.all((stalled > 6) | (damping > MOST_DAMPING)):
+            break
+        damping = np.clip(damping, 1e-9, 10 * MOST_DAMPING)
+    return best
+
+
+def _scored(net: Network, x0: F8, rows: Rows, prior: Prior) -> Fit:
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = np.sum(rows.residual(run(net, x0, rows.u)[1], slice(None))[0] ** 2, axis=(0, 2, 3))
+        away = np.sum(prior.ridge * (net.flat() - prior.anchor.flat()) ** 2, axis=1)
+        cost = error + away + np.sum(prior.start * x0**2, axis=(1, 2))
+    return Fit(net, x0, np.where(np.isfinite(cost), cost, np.inf), error)
+
+
+def _step(now: Fit, rows: Rows, prior: Prior, damping: F8, every: int) -> tuple[F8, F8]:
+    """theta f8[b,q] and x0 f8[b,seg,n] after the damped Gauss-Newton step."""
+    n, theta = now.net.n, now.net.flat()
+    b, q, count = len(theta), theta.shape[1], now.x0.shape[1]
+    H, g = np.zeros((b, count, q + n, q + n)), np.zeros((b, count, q + n))
+    for first, yhat, dy in jacobian(now.net, now.x0, rows.u, every):
+        at = slice(first, first + every * (len(yhat) - 1) + 1, every)
+        off, root = rows.residual(yhat, at)
+        J = (dy * root[..., None]).transpose(1, 2, 0, 3, 4).reshape(b, count, -1, q + n)
+        off = off.transpose(1, 2, 0, 3).reshape(b, count, -1, 1)
+        Jt = J.swapaxes(2, 3)
+        H += Jt @ J
+        g += (Jt @ off)[..., 0]
+    Hxx = H[..., q:, q:] + np.eye(n) * prior.start
+    Hxx = Hxx + damping[:, None, None, None] * (np.eye(n) * np.einsum("bsii->bsi", Hxx)[..., None])
+    gx = g[..., q:] - prior.start * now.x0
+    Htx = H[..., :q, q:]
+    # Schur: theta first, with each segment's start taken out.
+    solved = np.linalg.solve(Hxx, np.concatenate([Htx.swapaxes(2, 3), gx[..., None]], axis=3))
+    whole = H[..., :q, :q].sum(axis=1) + np.eye(q) * prior.ridge
+    whole = whole + damping[:, None, None] * np.eye(q) * (np.einsum("bii->bi", whole)[..., None] + 1e-9)
+    reduced = whole - np.einsum("bsqn,bsnr->bqr", Htx, solved[..., :-1])
+    right = g[..., :q].sum(axis=1) - prior.ridge * (theta - prior.anchor.flat())
+    right = right - np.einsum("bsqn,bsn->bq", Htx, solved[..., -1])
+    dtheta = np.linalg.solve(reduced, right[..., None])[..., 0]
+    dx = solved[..., -1] - np.einsum("bsnq,bq->bsn", solved[..., :-1], dtheta)
+    return theta + dtheta, now.x0 + dx
+
+
+def _radius(A: F8) -> F8:
+    finite = np.isfinite(A).all(axis=(1, 2))
+    return np.where(finite, np.abs(np.linalg.eigvals(np.where(finite[:, None, None], A, 0.0))).max(axis=1), np.inf)
+
+
+def _where(better: F8, a: Fit, b: Fit) -> Fit:
+    pick = [better[:, None, None], better]
+    net = Network(*(np.where(pick[0], x, y) for x, y in zip((a.net.W, a.net.G, a.net.V), (b.net.W, b.net.G, b.net.V), strict=True)))
+    return Fit(net, np.where(pick[0], a.x0, b.x0), np.where(better, a.cost, b.cost), np.where(better, a.error, b.error))

@@ -1,0 +1,54 @@
+"""Where runs start: from the file, or from the outputs that show a state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from agent.core.nouns import F8
+from agent.fit.physics.reading import Sketch
+from agent.fit.physics.trajectories import Run
+from agent.fit.recording import FitError
+from agent.twin.kinds.physics import network
+from agent.twin.kinds.physics.params import Params
+
+FIRST_ROWS = 5
+
+
+def starts(sketch: Sketch, runs: Sequence[Run]) -> tuple[F8, F8]:
+    """Where each run starts f8[runs,n] and how far that may be off f8[n], in the states' units.
+
+    FitError names a state that no output shows and of which the file says nothing."""
+    values, sds = [], []
+    for start in sketch.params.starts:
+        shown = shows(sketch.params, start.state)
+        if shown is None and np.isnan(start.mean):
+            raise FitError(
+                f"{sketch.file}: no output shows {start.state}; say under states where it starts, "
+                f"such as {start.state}: {{start: 0.3, within: 0.2}}"
+            )
+        if shown is None:
+            values.append(np.full(len(runs), start.mean))
+            sds.append(start.sd if np.isfinite(start.sd) else max(abs(start.mean), 1.0))
+            continue
+        j, gain, offset = shown
+        values.append(np.array([(np.nanmean(run.y[:FIRST_ROWS, j]) - offset) / gain for run in runs]))
+        spread = float(np.nanstd(np.concatenate([run.y[:, j] for run in runs])) / abs(gain))
+        sds.append(start.sd if np.isfinite(start.sd) else max(spread, 1e-6))
+    n = len(sketch.params.starts)
+    return np.array(values).reshape(n, -1).T, np.array(sds)
+
+
+def shows(params: Params, state: str) -> tuple[int, float, float] | None:
+    """The output that is gain * state + offset, by itself or through a sensor; None where there is none."""
+    constants = network.constants(params)
+    sensors = {f"{c.name}.value": c for c in params.components if c.kind == "sensor"}
+    for j, reading in enumerate(params.outputs):
+        if reading.signal == state:
+            return j, reading.gain, reading.offset
+        sensor = sensors.get(reading.signal)
+        if sensor is not None and sensor.ports["of"] == state:
+            gain, offset = constants[f"{sensor.name}.gain"], constants[f"{sensor.name}.offset"]
+            return j, reading.gain * gain, reading.gain * offset + reading.offset
+    return None

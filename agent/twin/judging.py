@@ -1,0 +1,100 @@
+"""What a twin makes of its residuals, period by period: how far it is, and what that speaks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from agent.core.nouns import F8
+from agent.twin import cusum, deviation, isolation, whitening
+from agent.twin.isolation import Finding
+from agent.twin.twin import Charts, Twin
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """z f8[p]: normalised residuals of the last period (NaN: none). share: how much one counts, 0 to 1; past f8[p,q],
+    ewma f8[p], sums f8[2,p]: of `whitening`, `deviation`, `cusum`; empty where the twin has no charts. window: what
+    isolation looks at; None where the twin has no signatures."""
+
+    z: F8
+    share: float
+    past: F8
+    ewma: F8
+    sums: F8
+    window: isolation.State | None
+
+
+def begin(twin: Twin) -> State:
+    """Nothing seen."""
+    none = np.zeros(0)
+    charts = twin.charts
+    return State(
+        z=np.full(len(twin.plant.outputs), np.nan),
+        share=1.0,
+        past=whitening.begin(charts.whitening) if charts else none,
+        ewma=deviation.begin(charts.deviation) if charts else none,
+        sums=cusum.begin(charts.cusum) if charts else none,
+        window=isolation.begin(twin.isolation) if twin.isolation else None,
+    )
+
+
+def resume(twin: Twin, state: State) -> State:
+    """After a stop: what was seen of small, lasting departures stands still meanwhile; the rest is over."""
+    return replace(begin(twin), sums=state.sums)
+
+
+def fold(twin: Twin, state: State, z: F8, remoteness: float, periods: int, *, settling: bool) -> State:
+    """`periods` on. z f8[p]: normalised residuals; remoteness: 1 is the edge of what the twin has seen. While the
+    reference settles a residual says nothing yet."""
+    charts, share = twin.charts, whitening.trust(state.share, remoteness, periods)
+    if charts is None:
+        return replace(state, z=z, share=1.0 if settling else share)
+    past = whitening.coast(charts.whitening, state.past, periods - 1)
+    past, w = whitening.fold(charts.whitening, past, z, share)
+    if settling:
+        return replace(state, z=z, share=1.0, past=past, ewma=deviation.begin(charts.deviation))
+    state = _charted(charts, replace(state, z=z, share=share, past=past), w)
+    if twin.isolation is None or state.window is None:
+        return state
+    return replace(state, window=isolation.fold(twin.isolation, state.window, z, trust=share, periods=periods))
+
+
+def _charted(charts: Charts, state: State, w: F8) -> State:
+    return replace(
+        state,
+        ewma=deviation.fold(charts.deviation, state.ewma, w, state.share),
+        sums=cusum.fold(charts.cusum, state.sums, w, state.share),
+    )
+
+
+def deviations(twin: Twin, state: State) -> F8:
+    """Signed, 1 = the limit of a healthy machine: f8[p]; NaN where the twin has no charts."""
+    if twin.charts is None:
+        return np.full(len(twin.plant.outputs), np.nan)
+    return deviation.value(twin.charts.deviation, state.ewma)
+
+
+def cusums(twin: Twin, state: State) -> F8:
+    """Signed, 1 = the limit of a healthy machine: f8[p]; NaN where the twin has no charts."""
+    if twin.charts is None:
+        return np.full(len(twin.plant.outputs), np.nan)
+    return cusum.value(twin.charts.cusum, state.sums)
+
+
+def finding(twin: Twin, state: State) -> Finding:
+    """Which fault the residuals speak for, once they are beyond a limit."""
+    if twin.isolation is None or state.window is None:
+        return Finding("", (), "this twin has no signatures of faults")
+    beyond = np.maximum(np.abs(deviations(twin, state)), np.abs(cusums(twin, state)))
+    return isolation.finding(twin.isolation, state.window, departed=bool(np.any(beyond >= 1.0)))
+
+
+def recalibrated(twin: Twin, state: State, output: int) -> State:
+    """After a sensor was set right: what was held against it is forgotten, that of the others stays."""
+    if twin.charts is None:
+        return state
+    past, ewma, sums = state.past.copy(), state.ewma.copy(), state.sums.copy()
+    past[output] = ewma[output] = sums[:, output] = 0.0
+    return replace(state, past=past, ewma=ewma, sums=sums, window=begin(twin).window)

@@ -1,0 +1,26 @@
+"""What stands between the process and its numbers: sensors, actuators, and their lags."""
+
+from __future__ import annotations
+
+from agent.twin.kinds.physics.law import ComponentKind, Law, Quantity
+
+# A signal of any unit: the file says which.
+ANY = Quantity("", -1e12, 1e12)
+
+SENSOR = ComponentKind(
+    says="a transmitter: gain times what it measures, and an offset",
+    parameters={"gain": Quantity("", -1e12, 1e12, 1.0), "offset": Quantity("", -1e12, 1e12, 0.0)},
+    reads={"of": ANY},
+    gives={"value": ANY},
+    laws=(Law("value", lambda of, gain, offset: gain * of + offset),),
+)
+
+# T y' = x - y
+LAG = ComponentKind(
+    says="a first-order lag: an actuator that follows, a sensor in a pocket",
+    parameters={"time": Quantity("s", 1e-3, 1e9)},
+    states={"value": Quantity("", -1e12, 1e12, 0.0)},
+    reads={"of": ANY},
+    gives={"value": ANY},
+    laws=(Law("value'", lambda of, value, time: (of - value) / time),),
+)
