@@ -34,6 +34,8 @@ def reference(series: Sequence[F8], *, block: int = BLOCK, blocks: int = BLOCKS,
 
     A window is `blocks` blocks of `block` rows: three hours at 1 Hz. The block becomes shorter where the rows would not
     make two windows. None where not even blocks of SHORTEST rows do: then there is nothing to compare with."""
+    if not series:
+        return None
     block = min(block, sum(len(z) for z in series) // (2 * blocks))
     while block >= SHORTEST and sum(len(z) // block for z in series) < 2 * blocks:
         block -= 1

@@ -39,6 +39,9 @@ class Level(IntEnum):
     DRIFTED = 4
 
 
+WORDS = {int(level): level.name.lower().replace("_", "-") for level in Level}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
     """What healthy rows gave. block: rows of a block; blocks: of a window; middle, scale f8[p]: of z; step
@@ -56,6 +59,14 @@ class Reference:
     wander: F8
     wander_high: F8
     bias_most: F8
+
+    def problems(self, p: int) -> list[str]:
+        """What is wrong with it for p outputs."""
+        over_zero = (self.scale, self.step, self.noise_low, self.noise_high, self.wander_high, self.bias_most)
+        if any(array.shape != (p,) for array in (self.middle, self.noise, self.wander, *over_zero)):
+            return [f"trust of {p} outputs"]
+        sound = self.block > 0 and self.blocks > 0 and all(np.all(array > 0) for array in over_zero)
+        return [] if sound else ["trust with blocks, scales and limits over 0"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,6 +114,11 @@ def fold(reference: Reference, state: State, z: F8) -> State:
         return replace(state, now=now, rows=state.rows + 1, last=z)
     window = np.concatenate([now[None], state.window[:-1]])
     return State(window, np.zeros_like(now), 0, z, min(state.filled + 1, reference.blocks))
+
+
+def broken(state: State) -> State:
+    """Before a row that does not follow the last one."""
+    return replace(state, last=np.full_like(state.last, np.nan))
 
 
 def clipped(z: F8, middle: F8, scale: F8) -> F8:
