@@ -143,7 +143,7 @@ def _radius(A: F8) -> F8:
 
 def _where(better: Mask, a: Fit, b: Fit) -> Fit:
     """Set by set the one or the other."""
-    wide = better[:, None, None]
+    wide = np.reshape(better, (-1, 1, 1))
     pairs = ((a.net.W, b.net.W), (a.net.G, b.net.G), (a.net.V, b.net.V), (a.x0, b.x0))
     W, G, V, x0 = (np.where(wide, x, y) for x, y in pairs)
     return Fit(Network(W, G, V), x0, np.where(better, a.cost, b.cost), np.where(better, a.error, b.error))
