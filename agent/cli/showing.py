@@ -89,7 +89,11 @@ def _range(channel: Channel) -> list[str]:
 
 
 def _told(name: str, tree: Mapping[str, Any]) -> list[str]:
-    return [f"{name.ljust(8)} {_plain(tree)}"] if tree else []
+    """A part of the file in words: what has parts itself (an output, say) on a line of its own."""
+    plain = {k: v for k, v in tree.items() if not isinstance(v, Mapping)}
+    parts = {k: v for k, v in tree.items() if isinstance(v, Mapping) and v}
+    lines = [f"{name.ljust(8)} {_plain(plain)}"] if plain else []
+    return lines + [f"{name.ljust(8)} {k}: {_plain(v)}" for k, v in parts.items()]
 
 
 def _plain(value: Any) -> str:
@@ -106,6 +110,7 @@ def _sections(twin: Twin) -> list[str]:
     control = twin.control
     found = {
         "charts (deviation, CUSUM)": twin.charts,
+        "trust": twin.trust,
         "isolation of faults": twin.isolation,
         "remaining life": twin.lives,
         f"{len(control.loops) if control else 0} loops of the PLC": control,
@@ -132,7 +137,7 @@ def _healths(healths: Sequence[Health]) -> list[str]:
 def _health(health: Health) -> str:
     low, high = response.when_new(health)
     failed = f", worn out at {health.failed:.4g}" if math.isfinite(health.failed) else ""
-    new = f"{health.nominal:.4g} {health.unit}".rstrip()
+    new = f"{health.nominal:.4g} {health.unit}".removesuffix(" 1").rstrip()
     return f"{health.name} ({health.component}): new {new}, 95 % {low:.4g} to {high:.4g}{failed}"
 
 

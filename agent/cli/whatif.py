@@ -54,7 +54,7 @@ def run(
     control = _control(now, asked, recording)
     question = _question(now, asked, control)
     try:
-        found = whatif.run(now.twin.plant, now.start, question, now.twin.domain, control)
+        found = whatif.run(now.twin.plant, now.start, question, now.twin.domain, control, now.twin.spread)
     except ValueError as error:
         fail(str(error), 2)
     if plot is not None:

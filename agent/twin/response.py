@@ -61,7 +61,7 @@ def when_new(health: Health) -> tuple[float, float]:
 
 def operating(plant: Plant) -> Operating:
     """Where the twin comes to rest under the mean inputs of its recording; it is followed for 20000 periods at most."""
-    u = np.array([c.mean for c in plant.inputs])
+    u = np.array([c.mean for c in plant.inputs], np.float64)
     scale = np.array([c.scale for c in (*plant.outputs, *plant.virtual)])
     x = plant.prior[0]
     y = plant.observe(x, u)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -21,7 +22,7 @@ BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "
 CYCLE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 WIDTH_IN = 10.0
 MOST_POINTS = 1400
-FONTS = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
+_FAMILY = re.compile(r"font-family: [^;\"]*;? ?")
 
 _LOOK: dict[Any, Any] = {
     "font.size": 9.5,
@@ -79,7 +80,7 @@ def svg(figure: Figure) -> str:
     out = io.StringIO()
     figure.savefig(out, format="svg", dpi=130, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = out.getvalue()
-    return text[text.index("<svg") :].replace("'DejaVu Sans'", FONTS.replace("'", "&apos;"))
+    return _FAMILY.sub("", text[text.index("<svg") :])  # words have the font of the page
 
 
 def labelled(tag: str, unit: str) -> str:
