@@ -71,7 +71,7 @@ def fit(
         period_s=material.period_s,
     )
     plant = _tuned(plant, material)
-    folds = _folds(file, plant, material, say)
+    folds = _folds(file, plant, np.array([rms for _, rms, _ in found.rms]), material, say)
     holdout.refuse_a_loser("physics", holdout.total(folds.errors), dict(folds.rivals))
     held = list(_held_out(folds, material))
     made = assembly.assembled(plant, held, modes=modes, settle_s=settle_s)
@@ -110,7 +110,7 @@ def _tuned(plant: Plant, material: Material) -> Plant:
     return replace(plant, R=factors.measurement * plant.R, params=replace(plant.params, starts=starts))
 
 
-def _folds(file: str | Path, plant: Plant, material: Material, say: Callable[[str], None]) -> Folds:
+def _folds(file: str | Path, plant: Plant, sigma: F8, material: Material, say: Callable[[str], None]) -> Folds:
     errors = np.full((BLOCKS, len(plant.outputs)), np.nan)
     plants: dict[int, Plant] = {}
     splits = []
@@ -119,7 +119,7 @@ def _folds(file: str | Path, plant: Plant, material: Material, say: Callable[[st
         if not train or not test:
             continue
         splits.append((block, train, test))
-        plants[block] = fitting.refit(file, plant, _runs(material, train))
+        plants[block] = fitting.refit(file, plant, _runs(material, train), sigma)
         errors[block] = holdout.mean_square(test, partial(_free_run, plants[block], material))
         say(f"  block {block + 1} held out: " + " ".join(f"{e:.3f}" for e in np.sqrt(errors[block])))
     return Folds(plants, errors, holdout.rivals(splits))
