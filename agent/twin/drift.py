@@ -28,7 +28,7 @@ from agent.twin.kind import Health
 # The bank. How wear bends, (a, c): it speeds up by e^a from new to failed, it begins as use^(1/c); lives in units of
 # `life_s`; standard deviation of a life's length by diffusion, of the rate's change over one life, and of its sway, as
 # shares; factors on R.
-SHAPES = ((-1.5, 1.0), (0.0, 1.0), (1.5, 1.0), (3.0, 1.0), (0.0, 0.5))
+SHAPES = ((0.0, 1.0), (1.5, 1.0), (3.0, 1.0), (0.0, 0.5))
 LIVES = (0.3, 1.0, 3.0)
 DIFFUSIONS = (0.01, 0.08)
 WANDERS = (0.1, 0.4)
@@ -52,8 +52,9 @@ SURE = 0.975  # probability that the drift leads to failure
 class Wear:
     """A health parameter whose drift is learned on line.
 
-    life_s: how long such a component lasts, within a factor of 5; every_s: how often an estimate is taken (a few hundred
-    times in a life), both on its clock. exposure: the input whose |u / mean|^exponent drives that clock ("": it runs with time).
+    life_s: how long such a component lasts, within a factor of 5; every_s: how often an estimate is taken (a few
+    hundred times in a life), both on its clock. exposure: the input whose |u / mean|^exponent drives that clock ("": it
+    runs with time).
     """
 
     health: str
@@ -154,6 +155,13 @@ def way(health: Health) -> tuple[float, float]:
     return new, health.inner(health.failed) - new
 
 
+def limited(health: Health) -> bool:
+    """Whether it is known where it is worn out, apart from where it is new."""
+    if not math.isfinite(health.failed) or health.failed == health.nominal:
+        return False
+    return not health.relative or health.failed / health.nominal > 0.0
+
+
 def begin(health: Health) -> Track:
     """Before any estimate, or after the component was replaced."""
     h = bank()
@@ -165,12 +173,24 @@ def begin(health: Health) -> Track:
     return Track(np.zeros((k, 3)), covariance, np.full(k, -math.log(k)), 0.0, 0.0, 0, health.spread**2)
 
 
-def fold(health: Health, wear: Wear, track: Track, z: float, variance: float, clock_s: float) -> Track:
-    """The track after `clock_s` more of its clock, the filter now saying z and its variance (units of x, squared)."""
-    age_s, waited_s = track.age_s + clock_s, track.waited_s + clock_s
-    track = replace(track, age_s=age_s, waited_s=waited_s, open=track.open + health.walk**2 * clock_s)
-    if waited_s < wear.every_s or not (math.isfinite(z) and math.isfinite(variance)):
+def waited(health: Health, track: Track, clock_s: float) -> Track:
+    """The track after `clock_s` more of its clock, nothing taken."""
+    return Track(
+        track.mean,
+        track.covariance,
+        track.log_weight,
+        track.age_s + clock_s,
+        track.waited_s + clock_s,
+        track.taken,
+        track.open + health.walk**2 * clock_s,
+    )
+
+
+def fold(health: Health, wear: Wear, track: Track, z: float, variance: float) -> Track:
+    """The track with an estimate taken: what the filter says now, z and its variance (units of x, squared)."""
+    if not (limited(health) and math.isfinite(z) and math.isfinite(variance)):
         return track
+    waited_s, age_s = track.waited_s, track.age_s
     lag_s = min(variance / health.walk**2, age_s) if health.walk > 0 else age_s
     moved = _elapsed(track, waited_s / wear.life_s)
     new, span = way(health)
@@ -188,7 +208,7 @@ def vague(health: Health, variance: float) -> str:
 
 def hidden(health: Health, track: Track, variance: float) -> str:
     """Why nothing can be said of this drift yet; "" where it can."""
-    if not math.isfinite(health.failed):
+    if not limited(health):
         return "no limit known at which it is worn out"
     if health.walk <= 0:
         return "the filter holds it constant (walk 0)"

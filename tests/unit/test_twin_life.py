@@ -167,7 +167,8 @@ def test_no_estimate_however_odd_breaks_a_track(estimates):
     machine, lives = plant(), wearing()
     track = drift.begin(machine.health[0])
     for z, spread in estimates:
-        track = drift.fold(machine.health[0], lives.wears[0], track, z, spread**2, 2 * HOUR)
+        track = drift.waited(machine.health[0], track, 2 * HOUR)
+        track = drift.fold(machine.health[0], lives.wears[0], track, z, spread**2)
     assert np.isfinite(track.mean).all()
     assert (np.linalg.eigvalsh(track.covariance) > 0).all()
     assert drift.weights(track).sum() == pytest.approx(1.0)
@@ -194,6 +195,7 @@ def test_the_reasons_for_no_estimate():
     good = worn(1 / 800.0, 320)
     reasons = {
         "no limit known": worn(1 / 800.0, 320, machine=plant(failed=nan)),
+        "no limit known at which": worn(1 / 800.0, 320, machine=plant(failed=0.0)),
         "walk 0": worn(1 / 800.0, 320, machine=plant(walk=0.0)),
         "not observed": (*good[:3], belief(wear=0.4, spread=0.02)),
         "known only to 50 %": (good[0], good[1], replace(good[2], tracks=(replace(good[2].tracks[0], open=9.0),)),
@@ -272,12 +274,22 @@ def test_the_section_is_read_as_it_was_written():
 
 def test_every_mistake_in_the_section_is_named():
     wrong = replace(
-        draining(), particles=3, wears=(drift.Wear("fan.wear", 0.0, 1.0, exposure="torque"),),
+        draining(), particles=3, horizon_s=1e6, wears=(drift.Wear("fan.wear", 0.0, 1.0, exposure="torque"),),
         limits=(life.Limit("depth"), life.Limit("level")),
         scenarios=(life.Scenario("night", 0.0, 1.0, np.zeros((2, 3))),),
     )  # fmt: skip
     told = " ".join(life.problems(plant(), wrong))
-    for word in ("particles", "fan.wear", "life_s", "torque", "depth", "level: a limit", "rows of 1", "weight"):
+    for word in (
+        "particles",
+        "at most 20000 steps",
+        "fan.wear",
+        "life_s",
+        "torque",
+        "depth",
+        "level: a limit",
+        "rows of 1",
+        "weight",
+    ):
         assert word in told
 
 

@@ -91,7 +91,7 @@ def _legend(axes: Axes) -> None:
 
 
 def residuals(material: Material) -> Figure:
-    """One row an output: residuals one period ahead over the rows, their autocorrelation, their distribution."""
+    """One row an output: residuals over the rows, their autocorrelation, their distribution."""
     outputs = material.twin.plant.outputs
     figure, grid = panels(len(outputs), 3, height_in=0.6 + 1.9 * len(outputs))
     for i, channel in enumerate(outputs):

@@ -79,7 +79,10 @@ def check(params: Params, inputs: tuple[Channel, ...], outputs: tuple[Channel, .
         (params.period_s > 0, "model.period_s over 0"),
         (_scaled(params.u_mean, params.u_scale, inputs), "model.u_mean and u_scale as the inputs say"),
         (_scaled(params.y_mean, params.y_scale, outputs), "model.y_mean and y_scale as the outputs say"),
-        (all(0 <= s.output < p and not s.low >= s.high for s in params.stops), "model.stops of outputs, low under high"),
+        (
+            all(0 <= s.output < p and not s.low >= s.high for s in params.stops),
+            "model.stops of outputs, low under high",
+        ),
     )
     return [text for good, text in checks if not good]
 

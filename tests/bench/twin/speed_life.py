@@ -14,6 +14,7 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -21,24 +22,18 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "unit"))
+
+import battery_twin
+
 from agent.twin import life
 from agent.twin.filtering import Belief
-from agent.twin.kind import Channel
-from agent.twin.kinds.physics.params import Component, Drive, Params, Reading, Start
-from agent.twin.plant import Plant, kind
+from agent.twin.plant import Plant
 
 PROGPY = Path.home() / ".cache/edgetwin-progpy/bin/python"
 HORIZON_S = 6000.0
-STATES = {"tb": 292.1, "qb": 7856.3254, "qcp": 0.0, "qcs": 0.0}
-SPREAD = {"tb": 0.5, "qb": 80.0, "qcp": 0.1, "qcs": 0.1}
-WALK = {"tb": 0.001, "qb": 1.0, "qcp": 0.01, "qcs": 0.01}
 CURRENT_A = (2.0, 2.0, 1.0, 4.0, 4.0, 4.0, 2.0, 2.0, 2.0, 2.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0)
 HELD_S = 300.0
-BATTERY = {
-    "qMax": 7856.3254, "CMax": 7777.0, "Cbp0": -230.0, "Cbp1": 1.2, "Cbp2": 2079.9, "Cbp3": 27.055726,
-    "Rs": 0.0538926, "Cs": 234.387, "Rcp0": 0.0697776, "Rcp1": 1.50528e-17, "Rcp2": 37.223, "Ccp": 14.8223,
-    "Rp": 1e4, "Ta": 292.1, "Jt": 800.0, "ha": 0.5, "hcp": 19.0, "hcs": 1.0,
-}  # fmt: skip
 
 # ProgPy's side: one line in (samples), one line out (CPU seconds a sample, times of the end of discharge).
 PEER = """
@@ -63,30 +58,10 @@ for line in sys.stdin:
 """
 
 
-def battery() -> Plant:
-    """The published cell as a twin: current in, voltage and temperature out."""
-    starts = tuple(Start(f"cell.{name}", STATES[name], SPREAD[name], WALK[name]) for name in STATES)
-    params = Params(
-        components=(Component("cell", "battery", BATTERY, {"i": "current"}),), lines=(),
-        inputs=(Drive("current", 1.0, 0.0),),
-        outputs=(Reading("voltage", "cell.v", 1.0, 0.0), Reading("temperature", "cell.t", 1.0, 0.0)),
-        health=(), starts=starts, estimates=(), scheme="euler", substep_s=1.0,
-    )  # fmt: skip
-    current = Channel("current", "A", 2.0, 1.0, 0.0, 5.0)
-    outputs = Channel("voltage", "V", 3.7, 0.3, 2.5, 4.2), Channel("temperature", "K", 295.0, 3.0, 280.0, 320.0)
-    return Plant(kind("physics"), params, (current,), outputs, (), 1.0, np.array([1e-3, 1e-2]), np.zeros(2))
-
-
-def lives(particles: int, step_s: float) -> life.Lives:
-    """The end of discharge, under the load of the example."""
-    load = life.Scenario("example", 1.0, HELD_S, np.array(CURRENT_A)[:, None])
-    return life.Lives((), (life.Limit("voltage", 3.0),), (load,), HORIZON_S, step_s, particles, "simulation")
-
-
 def ours(plant: Plant, particles: int, step_s: float, seed: int) -> tuple[float, life.Life]:
     """(CPU seconds a particle, the life)."""
-    section = lives(particles, step_s)
-    belief = Belief(plant.prior[0], np.diag(list(SPREAD.values())))
+    section = battery_twin.discharged(CURRENT_A, HELD_S, step_s, particles, HORIZON_S)
+    belief = Belief(plant.prior[0], np.diag(list(battery_twin.SPREAD.values())))
     begun = time.process_time()
     said = life.predict(plant, belief, section, life.begin(plant, section), seed)
     return (time.process_time() - begun) / particles, said
@@ -109,13 +84,17 @@ def main() -> None:
     options.add_argument("--samples", type=int, default=4, help="of ProgPy in each round")
     options.add_argument("--progpy", type=Path, default=PROGPY)
     given = options.parse_args()
-    plant, ways = battery(), ((1000, 10.0), (4000, 10.0), (1000, 1.0))
+    plant, ways = battery_twin.battery(), ((1000, 10.0), (4000, 10.0), (1000, 1.0))
     ours(plant, 100, 10.0, 0)
     if not given.progpy.exists():
         print(f"no ProgPy at {given.progpy}: left out")
         return
     peer = subprocess.Popen([given.progpy, "-c", PEER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    print(json.dumps([STATES, SPREAD, WALK, CURRENT_A, HELD_S, HORIZON_S]), file=peer.stdin, flush=True)
+    print(
+        json.dumps([battery_twin.STATES, battery_twin.SPREAD, battery_twin.WALK, CURRENT_A, HELD_S, HORIZON_S]),
+        file=peer.stdin,
+        flush=True,
+    )
     theirs, ends, mine, ended = [], [], {way: [] for way in ways}, {}
     for number in range(given.rounds):
         print(given.samples, file=peer.stdin, flush=True)
