@@ -110,6 +110,7 @@ def _sections(twin: Twin) -> list[str]:
     control = twin.control
     found = {
         "charts (deviation, CUSUM)": twin.charts,
+        "trust": twin.trust,
         "isolation of faults": twin.isolation,
         "remaining life": twin.lives,
         f"{len(control.loops) if control else 0} loops of the PLC": control,

@@ -98,8 +98,8 @@ def test_a_linear_system_is_found_again_under_feedback():
     start = linear(pieces(table), [1])[1]
     found = refined(start, pieces(table), OPEN, units=0, starts=1, iterations=20, seed=0).net
     A, B, C, D = found.W[0, 0, 0], found.W[0, 0, 1], found.V[0, 0, 0], found.V[0, 0, 1]
-    assert A == pytest.approx(0.9, abs=0.02)
-    assert C * B / (1 - A) + D == pytest.approx(5.0, rel=0.1)
+    assert pytest.approx(0.9, abs=0.02) == A
+    assert pytest.approx(5.0, rel=0.1) == C * B / (1 - A) + D
 
 
 def test_the_fit_never_leaves_the_stable_matrices():
