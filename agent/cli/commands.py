@@ -147,16 +147,32 @@ def close(
 @app.command()
 def backtest(
     file: File,
+    recording: Annotated[
+        Path | None,
+        typer.Argument(help="A CSV as fit reads it, or the folder of a journal; the own journal if left out."),
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="For a CSV: the models to compare with, a configuration or a model file.")
+    ] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="For a CSV: the mode of the asset, where no column tells it.")
+    ] = None,
     state_dir: StateDir = None,
     settings: Settings = None,
     json: Json = False,
     asset: Annotated[str | None, typer.Option(help="Only this asset.")] = None,
 ) -> None:
-    """Play the journal's ticks through the engine again. With the models that ran then, the outcome is the same to
-    the bit; with others, the differences are counted. Exit 1 if any."""
+    """Play what was recorded through the engine again, and say which alarms are gained and lost. A journal is held
+    against what was raised live: with the models that ran then, the outcome is the same to the bit; exit 1 if it is
+    not. A CSV is played with the models of FILE, and held against those of --against."""
     from agent.cli import backtest as command
+    from agent.cli import retrying
 
-    command.run(file, state_dir, settings or [], json, asset)
+    journal = command.journal_at(recording)
+    if recording is not None and journal is None:
+        retrying.run(file, recording, against, mode, state_dir, settings or [], json, asset)
+    else:
+        command.run(file, journal, state_dir, settings or [], json, asset)
 
 
 @app.command()
@@ -206,11 +222,31 @@ def fit_twin(
     settle_s: Annotated[float, typer.Option("--settle", help="Drop so many s after each start.")] = 10.0,
     units: Annotated[Path | None, typer.Option(help="Tag list (CSV) that gives the units.")] = None,
     period_s: Annotated[float | None, typer.Option("--period", help="Period of the model, in s.")] = None,
+    kind: Annotated[str, typer.Option(help="auto, linear, or physics:FILE with the machine's components.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of the random starts of a nonlinear model.")] = 0,
+    asset: Annotated[str, typer.Option(help="The asset that it is a recording of; kept in the file.")] = "",
+    reason: Annotated[str, typer.Option(help="Why it is made now, such as commissioning; kept in the file.")] = "",
+    exclude: Exclude = None,
 ) -> None:
-    """Identify a linear twin from a recording of the healthy machine."""
+    """Make a twin from a recording of the healthy machine: candidates, every block's score, and why this one."""
     from agent.cli import fitting
 
-    fitting.twin(recording, out, inputs, outputs, virtual, where or [], settle_s, units, period_s)
+    fitting.twin(
+        recording,
+        out,
+        inputs,
+        outputs,
+        virtual,
+        where or [],
+        settle_s,
+        units,
+        period_s,
+        kind,
+        seed,
+        asset,
+        reason,
+        exclude,
+    )
 
 
 @fit_app.command("detector")
@@ -233,6 +269,20 @@ def fit_detector(
     fitting.detector(
         recording, out, tags, where or [], rows, settle_s, units, budget_per_day, window, period_s, exclude
     )
+
+
+@fit_app.command("loop")
+def fit_loop(
+    recording: Annotated[Path, typer.Argument(help="CSV: time, then one column a tag (group/name).")],
+    twin: Annotated[Path, typer.Option(help="The twin's file; its section control is written.")],
+    loops: Annotated[list[str], typer.Option("--loop", help="'lower/level->pump/speed setpoint=TAG'; gain= if known.")],
+    where: Where = None,
+    settle_s: Annotated[float, typer.Option("--settle", help="Drop so many s after each start.")] = 30.0,
+) -> None:
+    """Find a PI loop of the PLC in a recording and keep it with the twin, for what-if."""
+    from agent.cli import looping
+
+    looping.run(recording, twin, loops, where or [], settle_s)
 
 
 @users_app.command("add")

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 
 from agent.cli.configuration import loaded
 from agent.cli.telling import fail
 from agent.cli.telling import settings as chosen
+
+if TYPE_CHECKING:
+    from agent.config.plan import Plan
 
 log = logging.getLogger(__name__)
 
@@ -24,19 +29,25 @@ def run(file: Path, state_dir: Path | None, settings: Sequence[str], level: str)
     levels = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
     if level not in levels:
         fail(f"--log {level}: expected one of {', '.join(levels)}", 2)
-    from agent.config.advice import advice
-    from agent.config.plan import plan as made
-
     log_to_stderr(levels[level])
-    found = loaded(file, state_dir, chosen(settings))
-    for told in advice(found):
-        log.warning("%s", told)
-    plan = made(found)
+    plan = _planned(file, state_dir, settings)
     with _alone(plan.state_dir):
         from agent import app
 
+        gc.collect()  # what was read of the files: the daemon takes its place
         options = {"use_uvloop": _has_uvloop()}
         anyio.run(app.run, plan, backend="asyncio", backend_options=options)
+
+
+def _planned(file: Path, state_dir: Path | None, settings: Sequence[str]) -> Plan:
+    """What a file says is to run; what would be better about it is logged."""
+    from agent.config.advice import advice
+    from agent.config.plan import plan
+
+    found = loaded(file, state_dir, chosen(settings))
+    for told in advice(found):
+        log.warning("%s", told)
+    return plan(found)
 
 
 def log_to_stderr(level: int) -> None:

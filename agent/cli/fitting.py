@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import typer
 
 from agent.cli.telling import fail, names
 from agent.cli.telling import where as conditions
+from agent.runtime import clock
 
 
 def twin(
@@ -23,8 +25,14 @@ def twin(
     settle_s: float,
     units: Path | None,
     period_s: float | None,
+    kind: str,
+    seed: int,
+    asset: str,
+    reason: str,
+    exclude: Path | None,
 ) -> None:
     """Identify, report, write."""
+    now = datetime.fromtimestamp(clock.wall_ns() // 10**9, UTC)
     _fit(
         "twin",
         recording,
@@ -36,6 +44,13 @@ def twin(
         settle_s=settle_s,
         units=_units(units),
         period_s=period_s,
+        kind=kind,
+        seed=seed,
+        say=lambda text: typer.echo(text, err=True),
+        asset=asset,
+        reason=reason,
+        made_utc=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        exclude=exclude,
     )
 
 
@@ -69,10 +84,10 @@ def detector(
     )
 
 
-def _fit(kind: str, recording: Path, **options: Any) -> None:
-    """Run `agent.fit.<kind>.fit` and print its report; what it refuses is one line and exit 1."""
+def _fit(model: str, recording: Path, **options: Any) -> None:
+    """Run `agent.fit.<model>.fit` and print its report; what it refuses is one line and exit 1."""
     try:
-        module = importlib.import_module(f"agent.fit.{kind}")
+        module = importlib.import_module(f"agent.fit.{model}")
         from agent.fit.recording import FitError
     except ImportError as error:
         fail(f"{error}. Install what fitting needs: pip install 'edgetwin[fit]'")

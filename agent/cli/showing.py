@@ -10,12 +10,11 @@ from typing import Any
 import typer
 
 from agent.cli.telling import as_json, fail
+from agent.fit.report.material import estimated
 from agent.twin import baseline, response
 from agent.twin.kind import Channel, Health
 from agent.twin.response import Mode
 from agent.twin.twin import Twin, load
-
-Z95 = 1.96
 
 
 def loaded(path: Path) -> Twin:
@@ -90,7 +89,11 @@ def _range(channel: Channel) -> list[str]:
 
 
 def _told(name: str, tree: Mapping[str, Any]) -> list[str]:
-    return [f"{name.ljust(8)} {_plain(tree)}"] if tree else []
+    """A part of the file in words: what has parts itself (an output, say) on a line of its own."""
+    plain = {k: v for k, v in tree.items() if not isinstance(v, Mapping)}
+    parts = {k: v for k, v in tree.items() if isinstance(v, Mapping) and v}
+    lines = [f"{name.ljust(8)} {_plain(plain)}"] if plain else []
+    return lines + [f"{name.ljust(8)} {k}: {_plain(v)}" for k, v in parts.items()]
 
 
 def _plain(value: Any) -> str:
@@ -107,6 +110,7 @@ def _sections(twin: Twin) -> list[str]:
     control = twin.control
     found = {
         "charts (deviation, CUSUM)": twin.charts,
+        "trust": twin.trust,
         "isolation of faults": twin.isolation,
         "remaining life": twin.lives,
         f"{len(control.loops) if control else 0} loops of the PLC": control,
@@ -116,15 +120,12 @@ def _sections(twin: Twin) -> list[str]:
 
 def _parameters(twin: Twin) -> list[str]:
     """What was fitted, of a kind that says so."""
-    estimates = getattr(twin.plant.params, "estimates", ())
-    values = {f"{c.name}.{k}": v for c in getattr(twin.plant.params, "components", ()) for k, v in c.values.items()}
     out = []
-    for one in estimates:
-        value = values.get(one.parameter, math.nan)
-        sure = math.isfinite(one.interval_low)
-        within = f"95 % {one.interval_low:.4g} to {one.interval_high:.4g}" if sure else "not identifiable"
+    for one in estimated(twin):
+        within = f"95 % {one.low:.4g} to {one.high:.4g}" if one.identified else "not identifiable"
         remark = f" ({one.remark})" if one.remark else ""
-        out.append(f"parameter {one.parameter} {value:.4g}, {within}, bounds {one.low:.4g} to {one.high:.4g}{remark}")
+        bounds = f"bounds {one.bound_low:.4g} to {one.bound_high:.4g}"
+        out.append(f"parameter {one.name} {one.value:.4g}, {within}, {bounds}{remark}")
     return out
 
 
@@ -134,19 +135,10 @@ def _healths(healths: Sequence[Health]) -> list[str]:
 
 
 def _health(health: Health) -> str:
-    low, high = new_interval(health)
+    low, high = response.when_new(health)
     failed = f", worn out at {health.failed:.4g}" if math.isfinite(health.failed) else ""
-    new = f"{health.nominal:.4g} {health.unit}".rstrip()
+    new = f"{health.nominal:.4g} {health.unit}".removesuffix(" 1").rstrip()
     return f"{health.name} ({health.component}): new {new}, 95 % {low:.4g} to {high:.4g}{failed}"
-
-
-def new_interval(health: Health) -> tuple[float, float]:
-    """The value of a new component, 95 %, in its unit."""
-    inner = health.inner(health.nominal)
-    ends = (inner - Z95 * health.spread, inner + Z95 * health.spread)
-    if health.relative:
-        return health.nominal * math.exp(ends[0]), health.nominal * math.exp(ends[1])
-    return ends
 
 
 def _distrust(twin: Twin) -> list[str]:
@@ -158,7 +150,7 @@ def _distrust(twin: Twin) -> list[str]:
         for c in twin.plant.inputs
     ]
     said.append("combinations of signals outside its domain (point twin.remoteness over 1): it extrapolates")
-    unsure = [e.parameter for e in getattr(twin.plant.params, "estimates", ()) if not math.isfinite(e.interval_low)]
+    unsure = [one.name for one in estimated(twin) if not one.identified]
     return said + ([f"parameters that the recording does not tell: {', '.join(unsure)}"] if unsure else [])
 
 
@@ -183,7 +175,7 @@ def _tree(path: Path, twin: Twin, modes: Sequence[Mode]) -> dict[str, Any]:
         "training": dict(twin.training),
         "baseline": baseline.text(twin.baseline),
         "sections": _sections(twin),
-        "estimates": [asdict(e) for e in getattr(plant.params, "estimates", ())],
-        "health": [{**asdict(h), "new": list(new_interval(h))} for h in plant.health],
+        "estimates": [asdict(one) for one in estimated(twin)],
+        "health": [{**asdict(h), "new": list(response.when_new(h))} for h in plant.health],
         "not_trusted": _distrust(twin),
     }

@@ -12,7 +12,6 @@ import typer
 from agent.cli import outcome, wording
 from agent.cli.present import Present, present
 from agent.cli.telling import as_json, fail
-from agent.cli.telling import where as conditions
 from agent.twin import whatif
 from agent.twin.loop import Control, Loop
 from agent.twin.whatif import Question
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from agent.fit.recording import Recording
 
 T = TypeVar("T")
+SETTLE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def run(
     control = _control(now, asked, recording)
     question = _question(now, asked, control)
     try:
-        found = whatif.run(now.twin.plant, now.start, question, now.twin.domain, control)
+        found = whatif.run(now.twin.plant, now.start, question, now.twin.domain, control, now.twin.spread)
     except ValueError as error:
         fail(str(error), 2)
     if plot is not None:
@@ -96,29 +96,24 @@ def _control(now: Present, asked: Asked, recording: Recording | None) -> Control
     none are typed."""
     known = [*whatif.rows_of(now.twin.plant), *now.start.setpoints]
     stated = now.twin.control or Control()
-    typed = [
-        loop if complete else _identified(loop, asked, recording)
-        for loop, complete in _read(wording.loop, asked.loops, known)
-    ]
+    typed = [_located(text, now, asked, recording, known) for text in asked.loops]
     taken = {loop.manipulated for loop in typed}
     return replace(stated, loops=(*typed, *(loop for loop in stated.loops if loop.manipulated not in taken)))
 
 
-def _identified(loop: Loop, asked: Asked, recording: Recording | None) -> Loop:
+def _located(text: str, now: Present, asked: Asked, recording: Recording | None, known: Sequence[str]) -> Loop:
+    loop, complete = _worded(lambda: wording.loop(text, known))
+    if complete:
+        return loop
     if recording is None:
-        fail(f"--loop {loop.measured}->{loop.manipulated}: give gain= and reset=, or a recording with --from", 2)
-    from agent.fit.loops import identify
+        fail(f"--loop {text}: give gain= and reset=, or a recording with --from", 2)
+    from agent.cli.looping import located
     from agent.fit.recording import FitError
 
     try:
-        found = identify(
-            recording, loop.measured, loop.manipulated, loop.setpoint, where=conditions(asked.where), settle_s=30.0
-        ).loop
+        return located(text, now.twin, recording, asked.where, SETTLE_S).loop
     except FitError as error:
         fail(str(error))
-    low = loop.low if loop.low == loop.low else found.low
-    high = loop.high if loop.high == loop.high else found.high
-    return replace(found, low=low, high=high, rate=loop.rate, period_s=loop.period_s)
 
 
 def _read(reader: Callable[[str, Sequence[str]], T], texts: Sequence[str], known: Sequence[str]) -> list[T]:

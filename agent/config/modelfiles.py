@@ -16,6 +16,7 @@ from agent.config.tree import Tree
 from agent.core import units
 from agent.core.nouns import Mode, Point, Role
 from agent.engine.asset import ModelKind
+from agent.twin import baseline
 from agent.twin.baseline import Baseline
 
 
@@ -33,12 +34,7 @@ class LoadedModel:
     settle_s: float
     every: int
     life_lead_h: float = 72.0
-
-    @property
-    def baseline(self) -> Baseline | None:
-        """What its file says of how it was learned and who approved it."""
-        found: Baseline | None = getattr(self.params, "baseline", None)
-        return found
+    baseline: Baseline | None = None
 
 
 @dataclass(slots=True)
@@ -100,6 +96,7 @@ class ModelFiles:
             params.settle_s if spec.settle_s is None else spec.settle_s,
             spec.every,
             spec.life_lead_h,
+            baseline.here(getattr(params, "baseline", None), asset.id),
         )
 
 

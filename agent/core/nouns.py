@@ -387,7 +387,8 @@ class Summary:
     """One closed window of one asset. Columns over `names`: min, mean, max, last, std f8[n]; good f8[n] share of time.
 
     mean, std and good are weighted by time at the resolution of a cycle; `score_max` is NaN without a detector. Of
-    texts and arrays the numbers are NaN; `arrays` has the last of each array by row.
+    texts and arrays the numbers are NaN; `arrays` has the last of each array by row. `figures`, `findings`: the last
+    numbers and words of models about the machine and themselves (health, life, trust ...), by relative id.
     """
 
     asset: str
@@ -405,6 +406,8 @@ class Summary:
     good: F8
     score_max: float
     arrays: Mapping[int, F8] = field(default_factory=dict)
+    figures: Mapping[str, float] = field(default_factory=dict)
+    findings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

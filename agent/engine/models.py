@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 
 from agent.core import quality
-from agent.core.nouns import Command, Fault, Frame
+from agent.core.nouns import Command, Fault, Frame, Kind, Role
 from agent.engine.asset import Asset, Model
 from agent.engine.state import ModelState, outside
 
 # What a model may raise on bad numbers or files. Anything else is a bug of ours and ends the cycle.
 FAILURES = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+
+# What summaries tell of a model: that is what people far away plan by.
+TOLD = frozenset({Role.HEALTH, Role.LIFE, Role.TRUST, Role.ACCURACY, Role.FAULT})
 
 SoFar = dict[str, tuple[float, int]]
 
@@ -88,6 +91,19 @@ def _asked(model: Model, state: ModelState, command: Command) -> tuple[Any, str]
         return does(model.params, state.state, command), ""
     except FAILURES as error:
         return state.state, str(error)
+
+
+def said(asset: Asset, states: tuple[ModelState, ...]) -> tuple[dict[str, float], dict[str, str]]:
+    """(figures, findings) of models about the machine and themselves, by relative id: numbers and words."""
+    figures, findings = dict[str, float](), {asset.relative(asset.points[row].id): t for row, t in asset.texts.items()}
+    for model, state in zip(asset.models, states, strict=True):
+        for row, (point, value, status) in enumerate(zip(model.points, state.value, state.status, strict=True)):
+            name = asset.relative(point.id)
+            if row in state.texts:
+                findings[name] = state.texts[row]
+            elif point.role in TOLD and point.kind is not Kind.TEXT and not quality.is_bad(int(status)):
+                figures[name] = float(value)
+    return figures, findings
 
 
 def silenced(states: tuple[ModelState, ...], why: int) -> tuple[ModelState, ...]:

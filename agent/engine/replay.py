@@ -10,16 +10,19 @@ import numpy as np
 from agent.core import wire
 from agent.core.nouns import Snapshot, Tick
 from agent.engine import state as states
+from agent.engine import trial
 from agent.engine.asset import Asset
 from agent.engine.state import State
 from agent.engine.step import step
+from agent.engine.trial import Alarm
 
 SHOWN = 5
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of one asset. `skipped`: ticks before the first state, or after a hole in the record."""
+    """What came of one asset. `skipped`: ticks before the first state, or after a hole in the record. live, now: what
+    was raised then and now, in wall time where the messages have it."""
 
     asset: str
     ticks: int = 0
@@ -29,18 +32,21 @@ class Outcome:
     alerts_live: int = 0
     alerts_now: int = 0
     differences: list[str] = field(default_factory=list)
+    live: list[Alarm] = field(default_factory=list)
+    now: list[Alarm] = field(default_factory=list)
 
 
-def play(asset: Asset, messages: Iterable[tuple[str, bytes]]) -> Outcome:
-    """Play (kind, core.wire message) in the order of the journal: state, tick and snapshot messages of one asset."""
+def play(asset: Asset, messages: Iterable[tuple[str, bytes, int]]) -> Outcome:
+    """Play (kind, core.wire message, offset of wall time in ns) in the order of the journal: state, tick and snapshot
+    messages of one asset."""
     outcome, state, given = Outcome(asset.id), None, None
-    for kind, body in messages:
+    for kind, body, offset_ns in messages:
         if kind == "state":
             state = states.thaw(asset, body)
         elif kind == "tick":
             state, given = _tick(asset, state, wire.decode(Tick, body), outcome)
         elif kind == "snapshot" and given is not None:
-            _compare(asset, given, body, outcome)
+            _compare(asset, given, body, offset_ns, outcome)
             given = None
     return outcome
 
@@ -53,8 +59,11 @@ def _tick(asset: Asset, state: State | None, tick: Tick, outcome: Outcome) -> tu
     return step(asset, state, tick)
 
 
-def _compare(asset: Asset, now: Snapshot, live_body: bytes, outcome: Outcome) -> None:
+def _compare(asset: Asset, now: Snapshot, live_body: bytes, offset_ns: int, outcome: Outcome) -> None:
     live = wire.decode(Snapshot, live_body)
+    for alarms, snapshot in ((outcome.live, live), (outcome.now, now)):
+        trial.told(alarms, snapshot.events, offset_ns)
+        trial.finish(alarms, snapshot.conditions)
     outcome.alerts_live += _alerts(live)
     outcome.alerts_now += _alerts(now)
     if wire.encode(now) == live_body:

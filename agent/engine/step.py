@@ -39,7 +39,7 @@ def _step(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
     events = _mode_event(maintenance.mode(state), frame, say)
     conditions, pending, raised = alarms.step(asset, told, own if care.since_ns else frame, so_far, say)
     case, joined = cases.step(asset.id, told.case, conditions, raised, tick.now_ns, say)
-    summaries, open_window = _fold(asset, state, frame, _score(asset, model_states))
+    summaries, open_window = _fold(asset, state, frame, model_states)
     events += spoken + raised + joined
     after = replace(
         told,
@@ -109,6 +109,8 @@ def _obey(asset: Asset, state: State, tick: Tick, say: Say) -> tuple[State, list
         elif command.do == maintenance.DO:
             state, event = maintenance.obey(asset, state, command, tick.now_ns, say)
             said = [event]
+        elif maintenance.outdated(state, command):
+            said = []
         else:
             state, said = _modelled(asset, state, command, say)
         events += said
@@ -133,20 +135,29 @@ def _score(asset: Asset, states: tuple[ModelState, ...]) -> float:
     return max(scores, default=float("nan"))
 
 
-def _fold(asset: Asset, state: State, frame: Frame, score: float) -> tuple[tuple[Summary, ...], Window]:
+def _fold(
+    asset: Asset, state: State, frame: Frame, after: tuple[ModelState, ...]
+) -> tuple[tuple[Summary, ...], Window]:
     """Closed windows and the open one. A change of mode or context closes before this cycle, the clock after it."""
     n, length_ns, current = len(asset.tags), int(asset.summary_s * 1e9), state.window
     summaries = []
     if current.start_ns == 0 or current.mode != frame.mode or current.context != frame.context:
         if current.total_s > 0:
             by = "mode" if current.mode != frame.mode else "context"
-            summaries.append(window.closed(current, asset.id, asset.names, state.t_ns, by))
+            summaries.append(_closed(asset, current, state.t_ns, by, state.models))
         current = window.opened(n, frame.t_ns - frame.dt_ns, frame.mode, frame.context)
-    current = window.fold(current, frame, score)
+    current = window.fold(current, frame, _score(asset, after))
     if current.start_ns // length_ns != frame.t_ns // length_ns and current.total_s > 0:
-        summaries.append(window.closed(current, asset.id, asset.names, frame.t_ns, "window"))
+        summaries.append(_closed(asset, current, frame.t_ns, "window", after))
         current = window.opened(n, frame.t_ns, frame.mode, frame.context)
     return tuple(summaries), current
+
+
+def _closed(asset: Asset, open_window: Window, end_ns: int, by: str, states: tuple[ModelState, ...]) -> Summary:
+    """The window with what the models said last."""
+    figures, findings = models.said(asset, states)
+    summary = window.closed(open_window, asset.id, asset.names, end_ns, by)
+    return replace(summary, figures=figures, findings=findings)
 
 
 def _last(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
@@ -157,7 +168,7 @@ def _last(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
     frame = modes.placed(frame, replace(state.mode, mode=Mode.UNKNOWN), {})
     summaries: tuple[Summary, ...] = ()
     if state.window.total_s > 0:
-        summaries = (window.closed(state.window, asset.id, asset.names, state.t_ns, "shutdown"),)
+        summaries = (_closed(asset, state.window, state.t_ns, "shutdown", state.models),)
     empty = window.opened(len(down), 0, state.mode.mode, state.window.context)
     after = replace(state, seq=tick.seq, window=empty)
     shown = replace(after, models=models.silenced(state.models, quality.BAD_SHUTDOWN))

@@ -9,15 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core.nouns import F8
-from agent.fit.holdout import BLOCKS
-from agent.fit.plant import PAST, Piece
+from agent.fit.identify.refine import Stops
+from agent.fit.pieces import BLOCKS, PAST, Piece
 from agent.fit.recording import FitError, Recording, cut
 from agent.fit.subspace import lags
-from agent.twin.statespace import Channel
+from agent.twin.kind import Channel
 
 LEAST_ROWS = 200
 LEAST_PIECE = 3 * PAST
 ALIKE = 1e-6
+STOP_ROWS = 10
+STOP_SHARE = 0.01
+STOP_LEAP = 5
+EDGE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Material:
     outputs: tuple[Channel, ...]
     virtual: tuple[Channel, ...]
     period_s: float
+    stops: Stops
 
     @property
     def rows(self) -> int:
@@ -76,7 +81,8 @@ def prepared(
     row = np.flatnonzero(settled)
     edges = row[[len(row) * i // BLOCKS for i in range(1, BLOCKS)]]
     segments = cut(recording, columns.all, where=where, period_s=period_s)
-    whole = [p for s in segments for p in _in_blocks(_scaled(s.value, channels), s.row, edges, columns)]
+    scaled = [(_scaled(s.value, channels), s.row, i) for i, s in enumerate(segments)]
+    whole = [p for part in scaled for p in _in_blocks(*part, edges, columns)]
     after = [settled[rows] for _, rows in whole]
     pieces = [q for (p, rows), good in zip(whole, after, strict=True) for q in _runs(p, rows, good)]
     used = [good & _late_enough(rows, recording, settle_s) for (_, rows), good in zip(whole, after, strict=True)]
@@ -89,6 +95,7 @@ def prepared(
         outputs=channels[m : m + p],
         virtual=channels[m + p :],
         period_s=recording.period_s if period_s is None else period_s,
+        stops=_stops(value[:, m : m + p], channels[m : m + p]),
     )
     _check_excitation(recording, material)
     return material
@@ -114,13 +121,26 @@ def _channels(columns: Columns, value: F8, units: Mapping[str, str]) -> tuple[Ch
     return tuple(Channel(n, units.get(n, ""), *(float(f"{x:.9g}") for x in numbers)) for n, *numbers in statistics)
 
 
+def _stops(y: F8, channels: Sequence[Channel]) -> Stops:
+    """The ends at which outputs stand again and again, though hardly ever right beside them: f8[rows,p] in units."""
+    low, high = np.full(len(channels), -np.inf), np.full(len(channels), np.inf)
+    for j, c in enumerate(channels):
+        values, count = np.unique(y[:, j], return_counts=True)
+        least = max(STOP_ROWS, STOP_SHARE * len(y))
+        if count[0] >= least and count[0] > STOP_LEAP * count[1]:
+            low[j] = (values[0] - c.mean) / c.scale + EDGE
+        if count[-1] >= least and count[-1] > STOP_LEAP * count[-2]:
+            high[j] = (values[-1] - c.mean) / c.scale - EDGE
+    return Stops(low, high)
+
+
 def _scaled(value: F8, channels: Sequence[Channel]) -> F8:
     mean, scale = np.array([c.mean for c in channels]), np.array([c.scale for c in channels])
     return np.asarray((value - mean) / scale, np.float64)
 
 
 def _in_blocks(
-    value: F8, row: npt.NDArray[np.int64], edges: npt.NDArray[np.intp], columns: Columns
+    value: F8, row: npt.NDArray[np.int64], run: int, edges: npt.NDArray[np.intp], columns: Columns
 ) -> list[tuple[Piece, npt.NDArray[np.int64]]]:
     """A segment cut where a block of the recording ends."""
     block = np.searchsorted(edges, row, side="right")
@@ -128,7 +148,7 @@ def _in_blocks(
     found = []
     for b in np.unique(block):
         part, rows = value[block == b], row[block == b]
-        found.append((Piece(part[:, :m], part[:, m : m + p], part[:, m + p :], int(b), int(rows[0])), rows))
+        found.append((Piece(part[:, :m], part[:, m : m + p], part[:, m + p :], int(b), run, int(rows[0])), rows))
     return found
 
 
@@ -136,7 +156,7 @@ def _runs(piece: Piece, row: npt.NDArray[np.int64], good: npt.NDArray[np.bool_])
     """The stretches of a piece where `good` holds."""
     edge = np.flatnonzero(np.diff(np.concatenate([[0], good.astype(int), [0]])))
     return [
-        Piece(piece.u[a:b], piece.y[a:b], piece.v[a:b], piece.block, int(row[a]))
+        Piece(piece.u[a:b], piece.y[a:b], piece.v[a:b], piece.block, piece.run, int(row[a]))
         for a, b in zip(edge[::2], edge[1::2], strict=True)
     ]
 

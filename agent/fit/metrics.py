@@ -1,7 +1,7 @@
 """How good predictions of remaining life were, once the lives have ended. Times are in s, arrays over predictions.
 
-A prediction is its distribution: p_fail f8[..., g], the probability of failure before at_s f8[g], rising times from over
-0 to the horizon. What is censored is beyond the horizon, and is never made into a number.
+A prediction is its distribution: p_fail f8[..., g], the probability of failure before at_s f8[g], rising times from
+over 0 to the horizon. What is censored is beyond the horizon, and is never made into a number.
 
 Saxena, Celaya, Saha, Saha & Goebel 2010, "Metrics for offline evaluation of prognostic performance", IJPHM 1.
 Gneiting & Raftery 2007, JASA 102; Gneiting & Ranjan 2011, JBES 29. Wilson 1927, JASA 22.
@@ -117,7 +117,7 @@ def crps_of(lifetimes_s: F8, truth_s: float, horizon_s: float) -> float:
 
 
 def score(predicted_s: F8, truth_s: F8, early_s: float, late_s: float) -> float:
-    """Sum of exp(-d / early) - 1 and exp(d / late) - 1, d = predicted - true (Saxena, Goebel, Simon & Eklund 2008, PHM).
+    """Sum of exp(-d / early) - 1 or exp(d / late) - 1, d = predicted - true (Saxena, Goebel, Simon & Eklund 2008, PHM).
 
     Late predictions cost more where late_s < early_s (there: 13 and 10 cycles)."""
     d = predicted_s - truth_s

@@ -1,7 +1,8 @@
 """Recordings for fitting: a CSV read into columns, then cut into unbroken segments.
 
-The file: a header; one column of time (seconds, or ISO 8601 stamps; UTC where no zone is given); one column a tag;
-one row a period; an empty cell is an absent value. The separator is `,` or `;` (with `;` a decimal comma is allowed).
+The file: a header; one column of time (seconds, unless its name ends in `_ms`, `_min` or `_h`; or ISO 8601 stamps, UTC
+where no zone is given; the first column where none has a usual name); one column a tag; one row a period; an empty
+cell is an absent value. The separator is `,` or `;` (with `;` a decimal comma is allowed).
 Columns of text are left out. Nothing that spans a cut may be used for a fit: a column of a Hankel matrix built
 across a gap or a stop pairs a past with a future that does not belong to it.
 """
@@ -21,6 +22,7 @@ import numpy.typing as npt
 from agent.core.nouns import F8, I8
 
 TIME_NAMES = ("time", "time_s", "datetime", "timestamp", "date_time", "t")
+UNITS_S = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 class FitError(ValueError):
@@ -67,8 +69,8 @@ def read(path: str | Path) -> Recording:
     rows = list(csv.reader(lines, delimiter=separator))
     header = tuple(name.strip() for name in rows[0])
     body = _rectangle(str(path), header, rows[1:])
-    at = _time_column(str(path), header)
-    time_s = _times(str(path), [cells[at] for cells in body])
+    at = _time_column(header)
+    time_s = _times(str(path), [cells[at] for cells in body]) * _unit_s(header[at])
     columns = {name: [cells[i].strip() for cells in body] for i, name in enumerate(header) if i != at}
     texts = tuple(name for name, cells in columns.items() if not _starts_numeric(cells, separator))
     names = tuple(name for name in columns if name not in texts)
@@ -146,11 +148,15 @@ def _rectangle(path: str, header: tuple[str, ...], rows: list[list[str]]) -> lis
     return [cells for cells in rows if cells]
 
 
-def _time_column(path: str, header: tuple[str, ...]) -> int:
-    for at, name in enumerate(header):
-        if name.lower() in TIME_NAMES:
-            return at
-    raise FitError(f"{path}:1: no column of time; expected one named {', '.join(TIME_NAMES[:4])}")
+def _time_column(header: tuple[str, ...]) -> int:
+    """The first column with a usual name of time, else the first of all."""
+    named = [at for at, name in enumerate(header) if name.lower() in TIME_NAMES]
+    return named[0] if named else 0
+
+
+def _unit_s(name: str) -> float:
+    """Seconds of the unit that a column of time has in its name: `time_min`."""
+    return UNITS_S.get(name.lower().rpartition("_")[2], 1.0)
 
 
 def _times(path: str, cells: list[str]) -> F8:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import schur
 
 from agent.core.nouns import F8
 
@@ -107,9 +108,16 @@ def directions(segments: Sequence[F8], model: Varx) -> F8:
 
 
 def stable(A: F8, radius: float = RADIUS) -> F8:
-    """A with every eigenvalue inside `radius`; those outside are pulled in along their own angle."""
-    w, V = np.linalg.eig(A)
-    if np.max(np.abs(w)) <= radius:
+    """A with every eigenvalue inside `radius`: those outside are pulled in along their own angle, in the real Schur
+    form A = Z T Z', where a real eigenvalue is an entry of the diagonal and a pair is a block of 2."""
+    if np.max(np.abs(np.linalg.eigvals(A))) <= radius:
         return A
-    w = w * np.minimum(1.0, radius / np.maximum(np.abs(w), 1e-300))
-    return np.real(V @ np.diag(w) @ np.linalg.inv(V))
+    T, Z = schur(A, output="real")
+    k = 0
+    while k < len(T):
+        size = 2 if k + 1 < len(T) and T[k + 1, k] != 0.0 else 1
+        block = slice(k, k + size)
+        most = np.max(np.abs(np.linalg.eigvals(T[block, block])))
+        T[block, block] *= min(1.0, radius / max(most, 1e-300))
+        k += size
+    return np.asarray(Z @ T @ Z.T, np.float64)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
+
+from agent.core.nouns import F8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,34 +39,47 @@ class VirtualScore:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A finished fit."""
+    """A finished fit. folds: NRMSE of each candidate and rival, block by block; details: what the kind has to say
+    besides, as lines."""
 
     recording: str
     out: str
-    order: int
-    products: int
+    page: str
+    model: str
     radius: float
     period_s: float
     rows: int
     pieces: int
     held_out_rows: int
+    why: str
+    folds: Mapping[str, F8]
     outputs: tuple[OutputScore, ...]
     virtual: tuple[VirtualScore, ...]
+    details: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """For the terminal."""
-        kind = f"order {self.order}" + (f", {self.products} second-order products" if self.products else "")
         widths = [max(8, *(len(s.tag) for s in self.outputs)), 10, 7, 12, 10, 10, 9]
-        head = ["held out", "rmse", "nrmse", "persistence", "ARX", "residual", "deviation"]
+        head = ["held out", "rmse", "nrmse", "persistence", "ARX", "residual", "charts"]
         table = [head, *([*_cells(s)] for s in self.outputs)]
         return [
             f"{self.recording}: {self.rows} rows in {self.pieces} pieces, one each {self.period_s:g} s",
-            f"twin: {kind}, largest eigenvalue {self.radius:.4f}; free runs over held-out blocks:",
+            "free-run NRMSE over blocks that were held out, their geometric mean first:",
+            *(f"  {name.ljust(24)} {_folds(errors)}" for name, errors in self.folds.items()),
+            f"chosen: {self.why}",
+            *self.details,
+            f"twin: {self.model}, largest eigenvalue {self.radius:.4f}; free runs over held-out blocks, in units:",
             *("  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in table),
-            f"  deviation: the largest in {self.held_out_rows} healthy held-out rows; 1 is the limit",
+            f"  charts: the largest deviation or CUSUM in {self.held_out_rows} healthy held-out rows; 1 is the limit",
             *(_virtual_line(v) for v in self.virtual),
-            f"written: {self.out}",
+            f"written: {self.out}" + (f" and {self.page}" if self.page else ""),
         ]
+
+
+def _folds(errors: F8) -> str:
+    known = errors[np.isfinite(errors)]
+    mean = float(np.exp(np.mean(np.log(np.maximum(known, 1e-12))))) if len(known) else float("nan")
+    return f"{mean:.3f}   " + " ".join("  -  " if np.isnan(e) else f"{e:.3f}" for e in errors)
 
 
 def _cells(s: OutputScore) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from agent.store import intervals
 from agent.store.intervals import Ranges
-from agent.store.record import OVERFLOW, RAW, Ack, ClockRow, Entry, Lost, Record
+from agent.store.record import EVENT, OVERFLOW, RAW, Ack, ClockRow, Entry, Lost, Record
 from agent.store.write import Work
 
 MOST_ENTRIES = 20_000
@@ -28,7 +28,8 @@ class Queue:
     def __init__(self) -> None:
         """Nothing waits."""
         self.changed = threading.Condition(threading.RLock())
-        self.stopping = self.suspect = self.urgent = False
+        self.stopping = self.suspect = False
+        self.urgent = self.soon = False  # something should be written at once; with what comes in the next moment
         self.dropped = 0
         self.wanted: dict[str, tuple[str, ...]] = {}
         self._entries: deque[Entry] = deque()
@@ -50,8 +51,11 @@ class Queue:
                 return
             self._entries.append(entry)
             self._bytes += len(entry.body)
-            if entry.class_ != RAW or self._bytes >= WAKE_BYTES:
+            if entry.class_ == EVENT:
                 self._wake()
+            elif not self.soon and (entry.class_ != RAW or self._bytes >= WAKE_BYTES):
+                self.soon = True
+                self.changed.notify()
 
     def lose(self, entry: Entry) -> None:
         """Count an entry that will not be kept."""
@@ -63,8 +67,9 @@ class Queue:
     def acknowledge(self, acks: list[Ack]) -> None:
         """Note what a destination has acknowledged."""
         with self.changed:
+            if not self._incoming.acks:
+                self.changed.notify()
             self._incoming.acks = joined([*self._incoming.acks, *acks])
-            self.changed.notify()
 
     def held(self, dest: str, class_: str) -> dict[int, Ranges]:
         """Ranges of each epoch that are acknowledged but not written yet."""

@@ -2,9 +2,10 @@
 
     queue -> (raw: open blocks) -> work -> one synced commit
 
-Important entries (events, summaries, checkpoints) are committed as soon as they come, raw history every `flush_s`,
-acknowledgements within a second. What cannot be written is kept, within bounds, and tried again; beyond the bounds the
-lowest class is given up and becomes a gap record as soon as something can be written.
+Events are committed as soon as they come, summaries and checkpoints with those that follow in the same moment (all
+assets close their windows together: one commit instead of one each), raw history every `flush_s`, acknowledgements
+within a second. What cannot be written is kept, within bounds, and tried again; beyond the bounds the lowest class is
+given up and becomes a gap record as soon as something can be written.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from agent.store.write import Store, Work
 log = logging.getLogger(__name__)
 
 SECOND_NS = 1_000_000_000
+MOMENT_S = 0.05
 BLOCK_BYTES = 1 << 20
 ACK_DELAY_NS = SECOND_NS
 LONGEST_RETRY_NS = 10 * SECOND_NS
@@ -69,7 +71,10 @@ class Writer:
     def _turn(self) -> bool:
         with self.queue.changed:
             self.queue.changed.wait_for(self._awaited, timeout=self._wait_s())
-            stopping, urgent, self.queue.urgent = self.queue.stopping, self.queue.urgent, False
+            if self.queue.soon:
+                self.queue.changed.wait_for(self._at_once, timeout=MOMENT_S)
+            stopping, urgent = self.queue.stopping, self.queue.urgent or self.queue.soon
+            self.queue.urgent = self.queue.soon = False
         flushes = self.queue.take_flushes()
         self._take_in()
         if self._commit_if_due(urgent, all_now=stopping or bool(flushes)):
@@ -83,7 +88,10 @@ class Writer:
     def _awaited(self) -> bool:
         if self._retry_ns > clock.now_ns():
             return self.queue.stopping
-        return self.queue.urgent or (self.queue.has_acks and not self._work.acks)
+        return self._at_once() or self.queue.soon or (self.queue.has_acks and not self._work.acks)
+
+    def _at_once(self) -> bool:
+        return self.queue.urgent or self.queue.stopping
 
     def _wait_s(self) -> float:
         due = [self._flush_due_ns]

@@ -105,6 +105,13 @@ def most(count: int) -> float:
     return high
 
 
+def here(baseline: Baseline | None, asset: str) -> Baseline | None:
+    """The baseline as it counts for an asset: what was approved on one machine is provisional on another."""
+    if baseline is None or baseline.state != TRUSTED or baseline.asset in ("", asset):
+        return baseline
+    return replace(baseline, state=PROVISIONAL, approved_by="", approved_utc="")
+
+
 def standing(baseline: Baseline | None) -> str:
     """learning, provisional or trusted."""
     return PROVISIONAL if baseline is None else baseline.state

@@ -1,13 +1,14 @@
 """How fast a health parameter drifts, learned on line from what the filter says of it.
 
     d = (z - z_new) / (z_failed - z_new)                       damage: 0 new, 1 worn out
-    s = (1 - exp(-a d)) / (1 - exp(-a))                        a > 0: wear that speeds itself up is straight in s
+    e = ((d + D)^c - D^c) / ((1 + D)^c - D^c)                  c < 1: wear that begins slowly, a power of use
+    s = (1 - exp(-a e)) / (1 - exp(-a))                        a > 0: wear that speeds itself up is straight in s
     ds = (v + w) dtau + sqrt(b) dB                             a Wiener process whose rate
     dv = sqrt(q) dB'                                           wanders,
     dw = -w dtau / theta + g sqrt(2 / theta) dB"               and sways about it: days of rest, a hard week
     s^ = s - lag (v + w) + e,   e ~ N(0, R)                    the filter's estimate lags behind a ramp
 
-(Whitmore & Schenkelberg 1997; Si, Wang, Chen, Hu & Zhou 2013, MSSP 35.) a, b, q, g and the factor on R are not known:
+(Whitmore & Schenkelberg 1997; Si, Wang, Chen, Hu & Zhou 2013, MSSP 35.) a, b, c, q, g and the factor on R are unknown:
 a bank of hypotheses runs side by side, weighted by likelihood with forgetting (Raftery, Karny & Ettler 2010), so that
 no setting has to be right. tau is a clock of use, in units of `life_s`: it stands while the twin does not hold, and
 runs with the load where an `exposure` is named.
@@ -24,9 +25,10 @@ import numpy as np
 from agent.core.nouns import F8
 from agent.twin.kind import Health
 
-# The bank. Speeding up of wear by e^a from new to failed; lives in units of `life_s`; standard deviation of a life's
-# length by diffusion, of the rate's change over one life, and of its sway, as shares; factors on R.
-SHAPES = (0.0, 1.5, 3.0)
+# The bank. How wear bends, (a, c): it speeds up by e^a from new to failed, it begins as use^(1/c); lives in units of
+# `life_s`; standard deviation of a life's length by diffusion, of the rate's change over one life, and of its sway, as
+# shares; factors on R.
+SHAPES = ((0.0, 1.0), (1.5, 1.0), (3.0, 1.0), (0.0, 0.5))
 LIVES = (0.3, 1.0, 3.0)
 DIFFUSIONS = (0.01, 0.08)
 WANDERS = (0.1, 0.4)
@@ -38,6 +40,8 @@ FLOOR = 1e-9  # of a weight: no hypothesis is lost for good
 FAST = 2.0  # standard deviation of the rate before any measurement, in 1 / life
 BOUND = 4.0  # standard deviations from where the level has jumped, and the rate is not to blame
 
+START = 0.05  # D
+
 LEARNED = 12  # estimates before anything is said
 WIDE = 0.3  # standard deviation of the damage that is too wide
 SEEN = 0.8  # share of the open-loop spread under which the filter has learned of it
@@ -48,8 +52,9 @@ SURE = 0.975  # probability that the drift leads to failure
 class Wear:
     """A health parameter whose drift is learned on line.
 
-    life_s: how long such a component lasts, roughly: within 30 is near enough; every_s: how often an estimate is taken,
-    both on its clock. exposure: the input whose |u / mean|^exponent drives that clock ("": it runs with time).
+    life_s: how long such a component lasts, within a factor of 5; every_s: how often an estimate is taken (a few
+    hundred times in a life), both on its clock. exposure: the input whose |u / mean|^exponent drives that clock ("": it
+    runs with time).
     """
 
     health: str
@@ -78,9 +83,10 @@ class Track:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bank:
-    """The hypotheses, each f8[k]: shape a, life, diffusion b, wander (of v, a share), sway g, memory theta, noise."""
+    """The hypotheses, each f8[k]: bends a, c, life, diffusion b, wander (share of v), sway g, memory theta, noise."""
 
-    shape: F8
+    a: F8
+    c: F8
     life: F8
     b: F8
     wander: F8
@@ -91,10 +97,11 @@ class Bank:
 
 @cache
 def bank() -> Bank:
-    """All combinations. In a life L = 1/v: b = c^2 / L gives sd(length) = c L, a sway by a share of v g = share / L."""
-    grids = np.meshgrid(SHAPES, LIVES, DIFFUSIONS, WANDERS, SWAYS, NOISES, indexing="ij")
-    shape, life, c, wander, share, noise = (grid.ravel() for grid in grids)
-    return Bank(shape, life, c**2 / life, wander, share / life, MEMORY * life, noise)
+    """All combinations. In a life L = 1/v: b = k^2 / L gives sd(length) = k L, a sway by a share of v g = share / L."""
+    grids = np.meshgrid(range(len(SHAPES)), LIVES, DIFFUSIONS, WANDERS, SWAYS, NOISES, indexing="ij")
+    shape, life, spread, wander, share, noise = (grid.ravel() for grid in grids)
+    a, c = np.array(SHAPES)[shape].T
+    return Bank(a, c, life, spread**2 / life, wander, share / life, MEMORY * life, noise)
 
 
 def swayed(sway: F8, memory: F8, dtau: F8 | float) -> tuple[F8, F8, F8, F8, F8]:
@@ -109,29 +116,50 @@ def swayed(sway: F8, memory: F8, dtau: F8 | float) -> tuple[F8, F8, F8, F8, F8]:
     return a, c, -(sway**2) * np.expm1(-2.0 * r), sway**2 * c**2 / memory, (sway * memory) ** 2 * whole
 
 
-def straightened(d: F8, shape: F8) -> F8:
-    """s of damage d under shapes a; both broadcast."""
-    bent = np.where(shape == 0.0, 1.0, shape)
-    return np.where(shape == 0.0, d, np.expm1(-bent * d) / np.expm1(-bent))
+def straightened(d: F8, a: F8, c: F8) -> F8:
+    """s of damage d under bends a and c; all broadcast."""
+    e = begun(d, c)
+    bent = np.where(a == 0.0, 1.0, a)
+    return np.where(a == 0.0, e, np.expm1(-bent * e) / np.expm1(-bent))
 
 
-def slope(d: F8, shape: F8) -> F8:
-    """ds/dd of damage d under shapes a."""
-    bent = np.where(shape == 0.0, 1.0, shape)
-    return np.where(shape == 0.0, 1.0, bent * np.exp(-bent * d) / -np.expm1(-bent))
+def slope(d: F8, a: F8, c: F8) -> F8:
+    """ds/dd of damage d."""
+    bent = np.where(a == 0.0, 1.0, a)
+    outer = np.where(a == 0.0, 1.0, bent * np.exp(-bent * begun(d, c)) / -np.expm1(-bent))
+    return outer * c * (np.maximum(d, 0.0) + START) ** (c - 1.0) / _whole(c)
 
 
-def damaged(s: F8, shape: F8) -> F8:
-    """d of s: the inverse of `straightened`; where s can be of no damage, the largest there is (10)."""
-    bent = np.where(shape == 0.0, 1.0, shape)
-    left = np.maximum(1.0 + s * np.expm1(-bent), np.exp(-10.0 * bent))
-    return np.where(shape == 0.0, s, -np.log(left) / bent)
+def damaged(s: F8, a: F8, c: F8) -> F8:
+    """d of s: the inverse of `straightened`; where s can be of no damage, the nearest there is (e = 10)."""
+    bent = np.where(a == 0.0, 1.0, a)
+    left = np.maximum(1.0 + s * np.expm1(-bent), np.exp(-10.0 * np.abs(bent)))
+    e = np.where(a == 0.0, s, -np.log(left) / bent)
+    steep = c * START ** (c - 1.0) / _whole(c)
+    return np.where(e < 0.0, e / steep, (np.maximum(e, 0.0) * _whole(c) + START**c) ** (1.0 / c) - START)
+
+
+def begun(d: F8, c: F8) -> F8:
+    """e of damage d; below 0 on its tangent there."""
+    steep = c * START ** (c - 1.0) / _whole(c)
+    return np.where(d < 0.0, steep * d, ((np.maximum(d, 0.0) + START) ** c - START**c) / _whole(c))
+
+
+def _whole(c: F8) -> F8:
+    return (1.0 + START) ** c - START**c
 
 
 def way(health: Health) -> tuple[float, float]:
     """(where it is new, how far from there to failure) in the units of x."""
     new = health.inner(health.nominal)
     return new, health.inner(health.failed) - new
+
+
+def limited(health: Health) -> bool:
+    """Whether it is known where it is worn out, apart from where it is new."""
+    if not math.isfinite(health.failed) or health.failed == health.nominal:
+        return False
+    return not health.relative or health.failed / health.nominal > 0.0
 
 
 def begin(health: Health) -> Track:
@@ -145,12 +173,24 @@ def begin(health: Health) -> Track:
     return Track(np.zeros((k, 3)), covariance, np.full(k, -math.log(k)), 0.0, 0.0, 0, health.spread**2)
 
 
-def fold(health: Health, wear: Wear, track: Track, z: float, variance: float, clock_s: float) -> Track:
-    """The track after `clock_s` more of its clock, the filter now saying z and its variance (units of x, squared)."""
-    age_s, waited_s = track.age_s + clock_s, track.waited_s + clock_s
-    track = replace(track, age_s=age_s, waited_s=waited_s, open=track.open + health.walk**2 * clock_s)
-    if waited_s < wear.every_s or not (math.isfinite(z) and math.isfinite(variance)):
+def waited(health: Health, track: Track, clock_s: float) -> Track:
+    """The track after `clock_s` more of its clock, nothing taken."""
+    return Track(
+        track.mean,
+        track.covariance,
+        track.log_weight,
+        track.age_s + clock_s,
+        track.waited_s + clock_s,
+        track.taken,
+        track.open + health.walk**2 * clock_s,
+    )
+
+
+def fold(health: Health, wear: Wear, track: Track, z: float, variance: float) -> Track:
+    """The track with an estimate taken: what the filter says now, z and its variance (units of x, squared)."""
+    if not (limited(health) and math.isfinite(z) and math.isfinite(variance)):
         return track
+    waited_s, age_s = track.waited_s, track.age_s
     lag_s = min(variance / health.walk**2, age_s) if health.walk > 0 else age_s
     moved = _elapsed(track, waited_s / wear.life_s)
     new, span = way(health)
@@ -168,7 +208,7 @@ def vague(health: Health, variance: float) -> str:
 
 def hidden(health: Health, track: Track, variance: float) -> str:
     """Why nothing can be said of this drift yet; "" where it can."""
-    if not math.isfinite(health.failed):
+    if not limited(health):
         return "no limit known at which it is worn out"
     if health.walk <= 0:
         return "the filter holds it constant (walk 0)"
@@ -222,13 +262,13 @@ def _elapsed(track: Track, dt: float) -> Track:
 def _measured(track: Track, d: float, variance: float, lag: float) -> Track:
     """One estimate of the damage: Joseph form, a level that may jump, weights by likelihood with forgetting."""
     h = bank()
-    seen = np.full_like(h.shape, min(max(d, -1.0), 3.0))
-    stretch = slope(seen, h.shape)
+    seen = np.full_like(h.a, min(max(d, -1.0), 3.0))
+    stretch = slope(seen, h.a, h.c)
     # s^ = [1 -lag -lag] (s, v, w) + e
     H = np.array([1.0, -lag, -lag])
     P = track.covariance.copy()
     R = h.noise * variance * stretch**2
-    nu = straightened(seen, h.shape) - track.mean @ H
+    nu = straightened(seen, h.a, h.c) - track.mean @ H
     S = P @ H @ H + R
     P[:, 0, 0] += np.maximum((nu / BOUND) ** 2 - S, 0.0)
     PH = P @ H

@@ -24,6 +24,7 @@ from agent.twin.passage import Belief, Limit
 from agent.twin.plant import Plant
 from agent.twin.usage import Recent, Scenario
 
+MOST = 20_000  # steps of the plant's equations
 SHOWN = 48  # times in the table of a result
 TELLING = 0.05  # damage that a part may move before its life is asked for again
 
@@ -109,6 +110,7 @@ def problems(plant: Plant, lives: Lives) -> list[str]:
     m = len(inputs)
     checks = [
         (lives.horizon_s > 0 and lives.step_s > 0 and lives.slot_s > 0, "life: times over 0"),
+        (not lives.limits or lives.horizon_s <= MOST * lives.step_s, f"life: at most {MOST} steps to the horizon"),
         (100 <= lives.particles <= 100_000, "life.particles from 100 to 100000"),
         *((w.health in known, f"life.wears: a health parameter, got {w.health!r}") for w in lives.wears),
         *((w.life_s > 0 and w.every_s > 0, f"life.wears {w.health}: life_s, every_s over 0") for w in lives.wears),
@@ -119,6 +121,14 @@ def problems(plant: Plant, lives: Lives) -> list[str]:
         *((s.weight > 0 and s.step_s > 0, f"{s.name}: weight, step_s over 0") for s in lives.scenarios),
     ]
     return [text for good, text in checks if not good]
+
+
+def usual(plant: Plant, life_s: float, origin: str = "no life recorded") -> Lives | None:
+    """A section for all health parameters that have a limit and walk; None where there are none. life_s: how long such
+    parts last, within a factor of 5."""
+    worn = [h for h in plant.health if drift.limited(h) and h.walk > 0]
+    wears = tuple(Wear(h.name, life_s, life_s / 500.0) for h in worn)
+    return Lives(wears, (), (), 5.0 * life_s, plant.period_s, 2000, origin) if wears else None
 
 
 def begin(plant: Plant, lives: Lives) -> Course:
@@ -135,9 +145,12 @@ def fold(plant: Plant, lives: Lives, course: Course, belief: Belief, u: F8, dt_s
     tracks = []
     for wear, track in zip(lives.wears, course.tracks, strict=True):
         health = _health(plant, wear.health)
-        z, variance = float(belief.x[health.state]), float(np.sum(belief.root[health.state] ** 2))
-        clock_s = dt_s * float(passage.exposure(plant, wear, u))
-        tracks.append(drift.fold(health, wear, track, z, variance, clock_s))
+        clock_s = dt_s * float(passage.exposure(plant, wear, u)) if wear.exposure else dt_s
+        later = drift.waited(health, track, clock_s)
+        if later.waited_s >= wear.every_s:
+            z, variance = float(belief.x[health.state]), float(np.sum(belief.root[health.state] ** 2))
+            later = drift.fold(health, wear, later, z, variance)
+        tracks.append(later)
     return Course(tuple(tracks), usage.remember(course.recent, u, dt_s, lives.slot_s))
 
 
@@ -229,8 +242,8 @@ def _limit_reason(plant: Plant, belief: Belief, limit: Limit, scenarios: Sequenc
     health = next((h for h in plant.health if h.name == limit.of), None)
     if health is None:
         return ""
-    if not math.isfinite(limit.limit) and not math.isfinite(health.failed):
-        return "no limit known at which it is worn out"
+    if not drift.limited(health):
+        return "" if math.isfinite(limit.limit) else "no limit known at which it is worn out"
     return drift.vague(health, float(np.sum(belief.root[health.state] ** 2)))
 
 
@@ -241,7 +254,7 @@ def _health(plant: Plant, name: str) -> Health:
 def _damage(plant: Plant, name: str, x: F8) -> float:
     """Damage of the health parameter of that name (0 new, 1 worn out); NaN where it has no limit, or is an output."""
     health = next((h for h in plant.health if h.name == name), None)
-    if health is None or not math.isfinite(health.failed):
+    if health is None or not drift.limited(health):
         return math.nan
     new, span = drift.way(health)
     return float((x[health.state] - new) / span)

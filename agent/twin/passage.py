@@ -46,14 +46,15 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drifting:
-    """One wear on its way: s, v, w f8[N]; of each particle's hypothesis shape, life, b, wander, sway, memory f8[N]."""
+    """One wear on its way: s, v, w f8[N]; of each particle's hypothesis a, c, life, b, wander, sway, memory f8[N]."""
 
     health: Health
     wear: Wear
     s: F8
     v: F8
     w: F8
-    shape: F8
+    a: F8
+    c: F8
     life: F8
     b: F8
     wander: F8
@@ -119,7 +120,7 @@ def _drawn(health: Health, wear: Wear, track: Track, particles: int, rng: np.ran
     value, vector = np.linalg.eigh(track.covariance)
     root = vector * np.sqrt(np.maximum(value, 0.0))[:, None, :]
     s, v, w = (track.mean[k] + np.einsum("nij,nj->ni", root[k], rng.standard_normal((particles, 3)))).T
-    return Drifting(health, wear, s, v, w, h.shape[k], h.life[k], h.b[k], h.wander[k], h.sway[k], h.memory[k])
+    return Drifting(health, wear, s, v, w, h.a[k], h.c[k], h.life[k], h.b[k], h.wander[k], h.sway[k], h.memory[k])
 
 
 def _worn(d: Drifting, dtau: F8 | float, rng: np.random.Generator) -> tuple[Drifting, F8]:
@@ -195,7 +196,7 @@ def _advanced(
         x = x + rng.standard_normal((len(x), noise.shape[1])) @ noise.T
     for d in drifting:
         new, span = drift.way(d.health)
-        x[..., d.health.state] = new + span * drift.damaged(d.s, d.shape)
+        x[..., d.health.state] = new + span * drift.damaged(d.s, d.a, d.c)
     return x
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,15 +103,23 @@ def ready(
 
 
 def driven(
-    plant: Plant, control: Control, at: Mapping[str, int], plc: Plc, schedule: Schedule, k: int, x: F8, noise: F8
+    plant: Plant,
+    control: Control,
+    at: Mapping[str, int],
+    plc: Plc,
+    schedule: Schedule,
+    k: int,
+    observe: Callable[[F8], F8],
+    noise: F8,
 ) -> tuple[F8, Plc]:
-    """Inputs f8[2,N,m] at row k for states x f8[2,N,n], and the PLC after that scan; noise f8[N,p] of the sensors."""
+    """Inputs f8[2,N,m] at row k, and the PLC after that scan. observe: outputs f8[2,N,p+v] of the machine as it is then
+    under inputs f8[2,N,m]; noise f8[N,p] of the sensors."""
     u = np.broadcast_to(schedule.inputs[k][:, None, :], plc.u.shape)
     if not (control.loops or control.interlocks):
         return u, plc
     u = u.copy()
     # The PLC reads what the inputs of its last scan have made of the machine.
-    true = np.concatenate([plc.u, plant.observe(x, plc.u)], axis=-1)
+    true = np.concatenate([plc.u, observe(plc.u)], axis=-1)
     memories = []
     for i, (loop, memory) in enumerate(zip(control.loops, plc.memories, strict=True)):
         row, column = at[loop.measured], at[loop.manipulated]

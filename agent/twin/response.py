@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.core.nouns import F8
+from agent.twin.kind import Health
 from agent.twin.plant import Plant
 
 SETTLE_PERIODS = 20000
@@ -16,6 +17,7 @@ STILL = 1e-5
 STEP = 1e-5
 STANDS = 1.0 - 1e-7
 ROWS = (60, 6000)
+Z95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,9 +49,19 @@ class Responses:
     down: F8
 
 
+def when_new(health: Health) -> tuple[float, float]:
+    """95 % interval of a health parameter of a new machine, in its unit."""
+    middle = health.inner(health.nominal)
+    ends = np.array([[middle - Z95 * health.spread], [middle + Z95 * health.spread]])
+    whole = np.zeros((2, health.state + 1))
+    whole[:, health.state :] = ends
+    low, high = sorted(health.value(whole).tolist())
+    return low, high
+
+
 def operating(plant: Plant) -> Operating:
     """Where the twin comes to rest under the mean inputs of its recording; it is followed for 20000 periods at most."""
-    u = np.array([c.mean for c in plant.inputs])
+    u = np.array([c.mean for c in plant.inputs], np.float64)
     scale = np.array([c.scale for c in (*plant.outputs, *plant.virtual)])
     x = plant.prior[0]
     y = plant.observe(x, u)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from agent.core.nouns import F8
+from agent.twin import filtering
+from agent.twin.filtering import Sample
 from agent.twin.plant import Plant
 
 ITERATIONS = 20
@@ -25,6 +27,20 @@ def free_run(plant: Plant, u: F8, y: F8, init_samples: int) -> F8:
     u = held(plant, u)
     x0 = start(plant, u[:init_samples], y[:init_samples])
     return run(plant, x0, u)
+
+
+def tracked(plant: Plant, u: F8, y: F8) -> tuple[F8, F8]:
+    """What the filter makes of each row, its own measurements taken in: outputs f8[rows,p+v], states f8[rows,n]."""
+    u, ones = held(plant, u), np.ones(len(plant.outputs))
+    period_ns = round(plant.period_s * 1e9)
+    samples = [Sample(k * period_ns, row, seen, ones) for k, (row, seen) in enumerate(zip(u, y, strict=True))]
+    now = filtering.begin(plant, samples[0], window=0)
+    states = [now.belief.x]
+    for sample in samples[1:]:
+        now, _ = filtering.step(plant, now, sample)
+        states.append(now.belief.x)
+    x = np.array(states)
+    return plant.observe(x, u), x
 
 
 def run(plant: Plant, x0: F8, u: F8) -> F8:

@@ -41,7 +41,7 @@ def nothing_yet(slots: int, m: int) -> Recent:
 
 def remember(recent: Recent, u: F8, dt_s: float, slot_s: float) -> Recent:
     """The hours after inputs u f8[m] (absent ones NaN: that time does not count) stood for dt_s."""
-    if not np.isfinite(u).all() or not len(recent.u):
+    if not len(recent.u) or not np.isfinite(u).all():
         return recent
     total, seen_s = recent.sum + u * dt_s, recent.seen_s + dt_s
     if seen_s < slot_s:

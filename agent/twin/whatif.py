@@ -6,18 +6,20 @@ difference is the change's and not the draw's (Glasserman & Yao 1992). What the 
 loops read noisy outputs as the real ones do. Limits are held against what the machine does, without sensor noise.
 
     x_0 ~ N(x, P);  u_k: schedule, loops, interlocks;  x_k+1 = f(x_k, u_k) + w_k,  w_k ~ N(0, Q)
+    y_k = g(x_k, u_k) + what the twin misses there, as a random function: see `agent.twin.discrepancy`
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from agent.core.nouns import F8
-from agent.twin import plc
+from agent.twin import discrepancy, plc
 from agent.twin.domain import Domain
 from agent.twin.filtering import Belief
 from agent.twin.loop import Control
@@ -74,8 +76,17 @@ class Outcome:
     interlocked: tuple[float, float]
 
 
-def run(plant: Plant, start: Start, question: Question, domain: Domain, control: Control = NOTHING) -> Outcome:
-    """Both arms over the horizon. ValueError says what in the question or the control does not fit the twin."""
+def run(
+    plant: Plant,
+    start: Start,
+    question: Question,
+    domain: Domain,
+    control: Control = NOTHING,
+    spread: F8 | None = None,
+) -> Outcome:
+    """Both arms over the horizon. ValueError says what in the question or the control does not fit the twin.
+
+    spread f8[p+v]: of residuals on held-out rows, for the bands to hold the twin's own error; None: it is exact."""
     at = rows_of(plant)
     wrong = _problems(plant, start, question, control, at)
     if wrong:
@@ -91,11 +102,27 @@ def run(plant: Plant, start: Start, question: Question, domain: Domain, control:
     root, jitter = _root(plant.Q).T, np.sqrt(plant.noise)
     first = start.belief.x + draw.standard_normal((count, n)) @ start.belief.root.T
     x = np.stack([first, first])
+    observe = _observer(plant, spread, now[: m + p], question)
     for k in range(steps + 1):
-        u, known = plc.driven(plant, control, at, known, schedule, k, x, draw.standard_normal((count, p)) * jitter)
-        tally.take(k, np.concatenate([u, plant.observe(x, u)], axis=-1))
+        noise = draw.standard_normal((count, p)) * jitter
+        u, known = plc.driven(plant, control, at, known, schedule, k, partial(observe, x), noise)
+        tally.take(k, np.concatenate([u, observe(x, u)], axis=-1))
         x = plant.advance(x, u) + draw.standard_normal((count, n)) @ root
     return _outcome(plant, question, at, tally, known.interlocked)
+
+
+def _observer(plant: Plant, spread: F8 | None, now: F8, question: Question) -> Callable[[F8, F8], F8]:
+    """Outputs of states under inputs, with what the twin misses there."""
+    if spread is None:
+        return plant.observe
+    missing = discrepancy.drawn(plant, spread, now, question.particles, question.seed)
+    p = len(plant.outputs)
+
+    def observe(x: F8, u: F8) -> F8:
+        y = plant.observe(x, u)
+        return y + discrepancy.missed(missing, np.concatenate([u, y[..., :p]], axis=-1))
+
+    return observe
 
 
 def rows_of(plant: Plant) -> dict[str, int]:

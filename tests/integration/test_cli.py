@@ -25,7 +25,8 @@ def test_help_imports_nothing_heavy():
 @pytest.mark.parametrize(
     "command",
     ["run", "check", "config show", "config options", "status", "read", "probe", "trace", "browse", "certs list",
-     "watch", "ack", "shelve", "close", "backtest", "fit twin", "fit detector", "users add", "demo"],
+     "watch", "ack", "shelve", "close", "backtest", "whatif", "model show", "model simulate",
+     "fit twin", "fit loop", "fit detector", "users add", "demo"],
 )  # fmt: skip
 def test_each_command_explains_itself(command):
     done = edgetwin(*command.split(), "--help")

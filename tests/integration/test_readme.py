@@ -81,8 +81,13 @@ def at_the_rig(live, words):
 
 
 def fitted(words, recording, folder):
-    swapped = [str(recording) if w == "healthy.csv" else w for w in words]
-    return [str(folder / w) if w in ("twin.json", "detector.onnx") else w for w in swapped]
+    """The twin lies beside the recording: later commands use it."""
+    files = {
+        "healthy.csv": recording,
+        "twin.json": recording.parent / "twin.json",
+        "detector.onnx": folder / "detector.onnx",
+    }
+    return [str(files.get(w, w)) for w in words]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -95,7 +100,7 @@ def test_command(command, live, recording, tmp_path):
         return
     assert words[0] == "edgetwin", f"no test knows how to run {command}"
     words = words[1:]
-    verb = " ".join(words[:2]) if words[0] in ("fit", "config", "users") else words[0]
+    verb = " ".join(words[:2]) if words[0] in ("fit", "config", "users", "model") else words[0]
     RUNS.get(verb, plainly)(words, live, recording, tmp_path)
 
 
@@ -133,6 +138,17 @@ def the_status(words, live, recording, folder):
 def a_fit(words, live, recording, folder):
     done = edgetwin(*fitted(words, recording, folder), timeout_s=240)
     assert done.returncode == 0, done.stderr
+
+
+def with_the_twin(words, live, recording, folder):
+    """A command on the twin that the README's own command makes of the recording."""
+    if not (recording.parent / "twin.json").exists():
+        a_fit(next(shlex.split(c)[1:] for c in COMMANDS if c.startswith("edgetwin fit twin")), live, recording, folder)
+    made = {name: folder / name for name in ("simulated.csv", "whatif.html")}
+    done = edgetwin(*[made.get(w, w) for w in fitted(words, recording, folder)], timeout_s=240)
+    assert done.returncode == 0, done.stderr
+    for name in made.keys() & set(words):
+        assert made[name].stat().st_size > 0
 
 
 def closing_a_case(words, live, recording, folder):
@@ -175,6 +191,10 @@ RUNS = {
     "status": the_status,
     "fit twin": a_fit,
     "fit detector": a_fit,
+    "fit loop": with_the_twin,
+    "model show": with_the_twin,
+    "model simulate": with_the_twin,
+    "whatif": with_the_twin,
     "close": closing_a_case,
     "probe": at_the_machine,
     "browse": at_the_machine,

@@ -1,5 +1,7 @@
 """What models say in words, what they are told, and what they keep."""
 
+from dataclasses import replace
+
 import pytest
 from engine_world import at, batch, tick
 from keeper import Keeper, kept
@@ -101,3 +103,17 @@ def test_texts_and_lasting_state_go_through_a_checkpoint():
     assert thawed.models[0].texts == state.models[0].texts == {2: "no estimate, 3 steps"}
     one = running(1, 4)
     assert wire.encode(play(built, one, state)[1][0]) == wire.encode(play(built, one, thawed)[1][0])
+
+
+def test_summaries_tell_what_models_said_last():
+    built = replace(kept(), summary_s=3.0)
+    _, shots = play(built, [*running(4), *running(2, 5, state=3)])
+    by_window, by_mode = [s for shot in shots for s in shot.summaries][:2]
+    assert (by_window.closed_by, by_mode.closed_by) == ("window", "mode")
+    assert by_window.figures == {WEAR: pytest.approx(0.3)}
+    assert by_mode.findings == {FINDING: "no estimate, 4 steps"}
+    assert all("residual" not in name for name in by_window.figures)
+    later = next(s for shot in play(built, running(8, 1, state=3))[1] for s in shot.summaries)
+    assert (later.figures, later.findings) == ({}, {})
+    back = wire.decode(Snapshot, wire.encode(next(s for s in shots if s.summaries)))
+    assert back.summaries[0].findings == by_window.findings

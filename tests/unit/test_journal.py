@@ -68,6 +68,20 @@ async def test_a_cursor_is_woken_and_gives_events_before_summaries(path):
         assert [r.body for r in await take(cursor, 2)] == [b"e1", b"s2"]
 
 
+async def test_summaries_of_one_moment_share_a_commit_and_an_event_ends_the_moment(path, monkeypatch):
+    monkeypatch.setattr(journal_writer, "MOMENT_S", 60.0)
+    async with running(path) as records:
+        await records.flush()
+        commits, cursor = records._writer.counts.commits, records.cursor("mqtt", (EVENT, SUMMARY))
+        for n in range(10):
+            records.put(entry(SUMMARY, b"%d" % n))
+            await anyio.sleep(0.01)
+        assert records._writer.counts.commits == commits
+        records.put(entry(EVENT, b"e"))
+        assert len(await take(cursor, 11)) == 11
+        assert records._writer.counts.commits == commits + 1
+
+
 async def test_only_what_was_not_acknowledged_is_given_to_the_next_cursor(path):
     async with running(path) as records:
         cursor = records.cursor("mqtt", (EVENT,))

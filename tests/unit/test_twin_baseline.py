@@ -56,6 +56,15 @@ def test_it_is_refused_with_numbers_or_approved_anyway_with_the_reason_kept():
     assert baseline.approved(GOOD, "Jane", "", "just so").anyway == ""
 
 
+def test_what_was_approved_on_one_machine_is_provisional_on_another():
+    done = baseline.approved(GOOD, "Jane", "2026-11-25T08:00:00Z")
+    assert baseline.here(done, "rig") is done
+    assert baseline.standing(baseline.here(done, "rig-2")) == PROVISIONAL
+    assert baseline.text(baseline.here(done, "rig-2")).startswith("provisional: made 2026-11-24 for rig (")
+    assert baseline.here(replace(done, asset=""), "rig-2").state == TRUSTED
+    assert baseline.here(None, "rig") is None
+
+
 def test_none_and_learning_say_what_they_mean():
     assert baseline.standing(None) == PROVISIONAL
     assert "no baseline" in baseline.text(None)

@@ -28,7 +28,7 @@ def test_first_passage_of_a_wiener_process_is_inverse_gaussian_at_any_step(steps
     n, b, v = 20_000, 0.09, 1.0
     ones = np.ones(n)
     none, wear = 0 * ones, wearing().wears[0]
-    d = passage.Drifting(plant().health[0], wear, none, v * ones, none, none, ones, b * ones, none, none, ones)
+    d = passage.Drifting(plant().health[0], wear, none, v * ones, none, none, ones, ones, b * ones, none, none, ones)
     rng, dt = np.random.default_rng(5), 1.5 / steps
     passed = np.zeros(n, bool)
     told = invgauss(mu=b / v, scale=1.0 / b)
@@ -108,15 +108,15 @@ def test_what_wears_carries_the_plant_along():
 # The drift
 
 
-@given(st.floats(-1.0, 3.0), st.sampled_from(drift.SHAPES))
+@given(st.floats(-0.9, 3.0), st.sampled_from(drift.SHAPES))
 def test_straightening_has_an_inverse_and_keeps_new_and_worn_out(d, shape):
-    a, one = np.array([shape]), np.array([d])
-    s = drift.straightened(one, a)
-    assert drift.damaged(s, a) == pytest.approx(one, abs=1e-9)
-    assert drift.slope(one, a) == pytest.approx(
-        (drift.straightened(one + 1e-6, a) - drift.straightened(one - 1e-6, a)) / 2e-6, rel=1e-4
-    )
-    assert drift.straightened(np.array([0.0, 1.0]), a) == pytest.approx([0.0, 1.0], abs=1e-12)
+    a, c = np.array([shape]).T
+    one, h = np.array([d]), 1e-6
+    s = drift.straightened(one, a, c)
+    assert drift.damaged(s, a, c) == pytest.approx(one, abs=1e-9)
+    rise = (drift.straightened(one + h, a, c) - drift.straightened(one - h, a, c)) / (2 * h)
+    assert drift.slope(one, a, c) == pytest.approx(rise, rel=1e-3)
+    assert drift.straightened(np.array([0.0, 1.0]), a, c) == pytest.approx([0.0, 1.0], abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -167,7 +167,8 @@ def test_no_estimate_however_odd_breaks_a_track(estimates):
     machine, lives = plant(), wearing()
     track = drift.begin(machine.health[0])
     for z, spread in estimates:
-        track = drift.fold(machine.health[0], lives.wears[0], track, z, spread**2, 2 * HOUR)
+        track = drift.waited(machine.health[0], track, 2 * HOUR)
+        track = drift.fold(machine.health[0], lives.wears[0], track, z, spread**2)
     assert np.isfinite(track.mean).all()
     assert (np.linalg.eigvalsh(track.covariance) > 0).all()
     assert drift.weights(track).sum() == pytest.approx(1.0)
@@ -194,6 +195,7 @@ def test_the_reasons_for_no_estimate():
     good = worn(1 / 800.0, 320)
     reasons = {
         "no limit known": worn(1 / 800.0, 320, machine=plant(failed=nan)),
+        "no limit known at which": worn(1 / 800.0, 320, machine=plant(failed=0.0)),
         "walk 0": worn(1 / 800.0, 320, machine=plant(walk=0.0)),
         "not observed": (*good[:3], belief(wear=0.4, spread=0.02)),
         "known only to 50 %": (good[0], good[1], replace(good[2], tracks=(replace(good[2].tracks[0], open=9.0),)),
@@ -272,13 +274,30 @@ def test_the_section_is_read_as_it_was_written():
 
 def test_every_mistake_in_the_section_is_named():
     wrong = replace(
-        draining(), particles=3, wears=(drift.Wear("fan.wear", 0.0, 1.0, exposure="torque"),),
+        draining(), particles=3, horizon_s=1e6, wears=(drift.Wear("fan.wear", 0.0, 1.0, exposure="torque"),),
         limits=(life.Limit("depth"), life.Limit("level")),
         scenarios=(life.Scenario("night", 0.0, 1.0, np.zeros((2, 3))),),
     )  # fmt: skip
     told = " ".join(life.problems(plant(), wrong))
-    for word in ("particles", "fan.wear", "life_s", "torque", "depth", "level: a limit", "rows of 1", "weight"):
+    for word in (
+        "particles",
+        "at most 20000 steps",
+        "fan.wear",
+        "life_s",
+        "torque",
+        "depth",
+        "level: a limit",
+        "rows of 1",
+        "weight",
+    ):
         assert word in told
+
+
+def test_the_usual_section_is_of_what_can_wear_out():
+    lives = life.usual(plant(), 1000 * HOUR)
+    assert [w.health for w in lives.wears] == ["pump.wear"]
+    assert life.problems(plant(), lives) == []
+    assert life.usual(plant(failed=nan), 1000 * HOUR) is None
 
 
 def test_a_conformal_widening_is_put_on_both_ends():

@@ -1,4 +1,4 @@
-"""What-if against closed forms: the moments of a linear system, first passage, common random numbers, the PLC's loop."""
+"""What-if against closed forms: moments of a linear system, first passage, common random numbers, the loop."""
 
 import math
 from dataclasses import replace

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -197,14 +198,10 @@ class _Reader:
 
     def input(self, tag: str, components: tuple[Component, ...]) -> Drive:
         at: At = ("inputs", tag)
-        unit = self.units[tag] = str(self.tree.get(at) or "")
-        found = (1.0, 0.0)
-        for c in components:
-            for port, source in c.ports.items():
-                if source == tag:
-                    base = KINDS[c.kind].reads[port].unit
-                    found = self.attempt(at, lambda w, base=base: quantity.scale(base, str(w)), found)
-        return Drive(tag, *found)
+        self.units[tag] = str(self.tree.get(at) or "")
+        bases = [KINDS[c.kind].reads[p].unit for c in components for p, source in c.ports.items() if source == tag]
+        found = [self.attempt(at, partial(_scale, base), (1.0, 0.0)) for base in bases]
+        return Drive(tag, *(found[0] if found else (1.0, 0.0)))
 
     def output(self, tag: str, known: Mapping[str, Quantity]) -> Reading:
         at: At = ("outputs", tag)
@@ -252,6 +249,10 @@ class _Reader:
             sd=self.number((*at, "within"), q.unit, NOT_KNOWN, difference=True),
             walk=self.attempt((*at, "wander"), lambda w: quantity.walk(w, q.unit), NOT_KNOWN),
         )
+
+
+def _scale(base: str, unit: Any) -> tuple[float, float]:
+    return quantity.scale(base, str(unit))
 
 
 def _states(components: tuple[Component, ...]) -> Iterator[str]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from agent.core.nouns import F8
 from agent.fit.physics.reading import Sketch, Unknown
-from agent.twin.kinds import physics
+from agent.twin.kinds.physics import running
 from agent.twin.kinds.physics.params import Params, Wear
 
 STEP = 1e-5
@@ -41,22 +42,10 @@ class Trial:
         """Number of moving states."""
         return len(self.params.starts)
 
-    def states(self, x: F8) -> F8:
-        """f8[rows, ..., n] from x f8[runs, ..., n]."""
-        out = np.empty((len(self.u), *x.shape))
-        for k, u in enumerate(self.u):
-            out[k] = x
-            x = physics.advance(self.params, x, _beside(u, x), self.period_s)
-        return out
-
     def outputs(self, x: F8) -> F8:
         """f8[rows, ..., q] of free runs from x f8[runs, ..., n]."""
-        out = np.empty((*self.u.shape[:1], *x.shape[:-1], len(self.params.outputs)))
-        for k, u in enumerate(self.u):
-            u = _beside(u, x)
-            out[k] = physics.outputs(self.params, x, u)
-            x = physics.advance(self.params, x, u, self.period_s)
-        return out
+        beside = (*self.u.shape[:2], *(1,) * (x.ndim - 2), self.u.shape[-1])
+        return running.trajectory(self.params, x, self.u.reshape(beside), self.period_s)[0]
 
     def sensitivities(self, start: F8, theta: F8, size: F8) -> tuple[F8, F8]:
         """Outputs f8[rows,runs,q] from starts f8[runs,n] with unknown values theta f8[k], and what they change by for
@@ -92,10 +81,5 @@ def windows(runs: Sequence[Run], rows: int) -> list[Run]:
     for run in runs:
         parts = max(1, round(len(run.u) / rows))
         edges = np.linspace(0, len(run.u), parts + 1).round().astype(int)
-        found += [Run(run.u[a:b], run.y[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        found += [Run(run.u[a:b], run.y[a:b]) for a, b in pairwise(edges.tolist())]
     return found
-
-
-def _beside(u: F8, x: F8) -> F8:
-    """u f8[runs,m] with as many axes as x f8[runs,...,n]."""
-    return u.reshape(len(u), *(1,) * (x.ndim - 2), u.shape[1])

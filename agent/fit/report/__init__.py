@@ -13,14 +13,16 @@ matplotlib is imported inside the functions that draw: pip install 'edgetwin[fit
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from agent.fit.report import choices, page, runs, seen, style
-from agent.fit.report.material import Candidate, Material, Parameter, Run
+from agent.fit.report.material import Candidate, Material, Parameter, Run, estimated
 from agent.twin import response
+from agent.twin.kind import Health
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,7 +75,7 @@ def _at_a_glance(material: Material) -> list[tuple[str, str]]:
 
 def scores(material: Material) -> list[tuple[float, float, float]]:
     """Of each measured output over the held-out rows: RMSE and its share of the standard deviation, of free runs; the
-    standard deviation of residuals one period ahead (NaN: not given)."""
+    standard deviation of residuals (NaN: not given)."""
     if not material.runs:
         return []
     p = len(material.twin.plant.outputs)
@@ -89,7 +91,7 @@ def _scores(material: Material) -> str:
         [channel.tag, channel.unit, f"{rmse:.4g}", f"{nrmse:.3f}", "" if math.isnan(left) else f"{left:.4g}"]
         for channel, (rmse, nrmse, left) in zip(material.twin.plant.outputs, scores(material), strict=False)
     ]
-    return page.table(["output", "unit", "RMSE", "NRMSE", "one period ahead, sd"], rows)
+    return page.table(["output", "unit", "RMSE", "NRMSE", "residual, sd"], rows)
 
 
 def _measured(material: Material) -> str:
@@ -105,8 +107,8 @@ def _residuals(material: Material) -> str:
     if not material.residuals:
         return ""
     note = (
-        "Measured less expected, one period ahead. Values of a reduced model stay correlated; what is outside the "
-        "grey band is structure that it does not have."
+        "Measured less expected, as the daemon will publish it. Residuals of a reduced model are correlated: what is "
+        "outside the grey band is structure that it does not have."
     )
     drawn = _drawn(runs.residuals(material), "Residuals over time, their autocorrelation and distribution")
     return page.section("Residuals", drawn, note=note)
@@ -134,12 +136,23 @@ def _cells(folds: np.ndarray[tuple[int], np.dtype[np.float64]], most: int) -> li
 
 
 def _parameters(material: Material) -> str:
-    if not material.parameters:
+    known = material.parameters or estimated(material.twin)
+    healths = material.twin.plant.health
+    if not known and not healths:
         return ""
-    unsure = [p.name for p in material.parameters if not p.identified]
+    unsure = [p.name for p in known if not p.identified]
     said = f"The data say no more than the bounds of: {', '.join(unsure)}." if unsure else ""
-    drawn = _drawn(choices.parameters(material.parameters), "Parameters with intervals between their bounds")
-    return page.section("Parameters", page.words(said), drawn, note=BETWEEN)
+    drawn = _drawn(choices.parameters(known), "Parameters with intervals between their bounds") if known else ""
+    return page.section("Parameters", page.words(said), drawn, _healths(healths), note=BETWEEN if known else "")
+
+
+def _healths(healths: Sequence[Health]) -> str:
+    rows = []
+    for one in healths:
+        low, high = response.when_new(one)
+        failed = "" if math.isnan(one.failed) else f"{one.failed:.4g}"
+        rows.append([one.name, one.component, one.unit, f"{one.nominal:.4g}", f"{low:.4g} to {high:.4g}", failed])
+    return page.table(["health", "component", "unit", "new", "95 % when new", "worn out at"], rows)
 
 
 def _dynamics(material: Material) -> str:

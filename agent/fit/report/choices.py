@@ -32,7 +32,8 @@ RIVAL_STYLES = ("--", ":", "-.")
 def order_choice(material: Material) -> Figure:
     """Free-run errors of every candidate on every fold; the line joins geometric means; the chosen one is ringed."""
     families = list(dict.fromkeys(c.family for c in material.candidates))
-    figure, grid = panels(1, len(families), height_in=3.9)
+    count = [sum(c.family == family for c in material.candidates) for family in families]
+    figure, grid = panels(1, len(families), height_in=3.9, widths=[n + 1.0 for n in count])
     for axes, family in zip(grid[0], families, strict=True):
         axes.sharey(grid[0][0])
         _family(axes, [c for c in material.candidates if c.family == family], material.chosen)
@@ -62,8 +63,9 @@ def _family(axes: Axes, candidates: Sequence[Candidate], chosen: str) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
     axes.tick_params(axis="y", which="minor", labelsize=8.0)
-    long = max(len(c.name) for c in ordered) > 60 / len(ordered)
-    axes.set_xticks(place, [c.name for c in ordered], rotation=30 if long else 0, ha="right" if long else "center")
+    names = [c.name.removeprefix(f"{c.family}, ") for c in ordered]
+    long = max(len(name) for name in names) > 10
+    axes.set_xticks(place, names, rotation=30 if long else 0, ha="right" if long else "center")
     axes.set_xlim(-0.5, len(ordered) - 0.5)
     axes.grid(False, axis="x")
 
@@ -101,12 +103,13 @@ def parameters(known: Sequence[Parameter]) -> Figure:
     """Each between its bounds: the value with its 95 % interval; grey where the data say no more than the bounds."""
     figure, ((axes,),) = panels(1, height_in=0.7 + 0.36 * len(known))
     for row, one in enumerate(known):
-        value, low, high = (_share(one, x) for x in (one.value, one.low, one.high))
+        ends = (one.low, one.high) if one.identified else (one.bound_low, one.bound_high)
+        value, low, high = (_share(one, x) for x in (one.value, *ends))
         colour = BLUE if one.identified else GREY
         axes.plot([0.0, 1.0], [row, row], color=PALE, lw=5, solid_capstyle="round", zorder=1)
         axes.plot([max(low, 0.0), min(high, 1.0)], [row, row], color=colour, lw=5, alpha=0.45, zorder=2)
         axes.plot(value, row, "o", ms=7, color=colour, mec="white", zorder=3)
-        text = f"{one.value:.4g} {one.unit}".rstrip() + f"   {one.low:.3g} to {one.high:.3g}"
+        text = f"{one.value:.4g} {one.unit}".rstrip() + f"   {ends[0]:.3g} to {ends[1]:.3g}"
         axes.annotate(text, (1.03, row), va="center", fontsize=8.5, color=INK if one.identified else GREY)
     axes.set_yticks(range(len(known)), [p.name for p in known])
     axes.set_xticks([0.0, 1.0], ["lower bound", "upper bound"])

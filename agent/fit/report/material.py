@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from agent.core.nouns import F8
 from agent.twin.twin import Twin
@@ -49,13 +48,14 @@ class Parameter:
     bound_low: float
     bound_high: float
     identified: bool = True
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
     """All that the page shows. Arrays in the channels' units.
 
-    residuals: of each stretch, f8[rows,p], measured less expected one period ahead (NaN absent); rivals: folds of
+    residuals: of each stretch, f8[rows,p], measured less expected as the daemon gives it (NaN absent); rivals: folds of
     persistence, ARX, ... by name; u f8[rows,m], y f8[rows,p]: the rows that the fit learned from; modes: share of the
     recording in each mode; why: in a sentence, the choice of `chosen` (a candidate's name); notes: what else a person
     should know of it.
@@ -76,4 +76,19 @@ class Material:
     notes: tuple[str, ...] = ()
 
 
-NO_COLUMNS: F8 = np.zeros((0, 0))
+def estimated(twin: Twin) -> tuple[Parameter, ...]:
+    """The fitted parameters of a kind that keeps them in its file, in SI units; none of another kind."""
+    return tuple(
+        Parameter(
+            name=one.parameter,
+            unit="",
+            value=one.value,
+            low=one.interval_low,
+            high=one.interval_high,
+            bound_low=one.low,
+            bound_high=one.high,
+            identified=math.isfinite(one.interval_low),
+            remark=one.remark,
+        )
+        for one in getattr(twin.plant.params, "estimates", ())
+    )

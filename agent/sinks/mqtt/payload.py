@@ -143,7 +143,13 @@ def _window(summary: Summary, wall: Wall) -> dict[str, Any]:
         "mode": summary.mode.word,
         "context": dict(summary.context),
         "score_max": _number(summary.score_max),
+        **({"models": models} if (models := _models(summary)) else {}),
     }
+
+
+def _models(summary: Summary) -> dict[str, float | str | None]:
+    """What models said last of the machine and of themselves: numbers and words by the point's id in its asset."""
+    return {**{name: _number(value) for name, value in summary.figures.items()}, **summary.findings}
 
 
 def _event(event: Event, wall: Wall) -> dict[str, Any]:

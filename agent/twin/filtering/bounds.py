@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -20,8 +21,8 @@ MOST_WEIGHT = 1e9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bounds:
-    """u f8[m] and y f8[p], their middle and most; u_safe, y_safe: |u|^2, |y|^2 up to
-    which all are within them for certain; ones: the weights of Good values as bytes.
+    """u f8[m] and y f8[p], their middle and most; u_safe, y_safe: lengths of u and y up to
+    which all are within them for certain; ones: the weights of Good values as bytes; period_ns: the grid.
     health: indices h of health states in x, between health_low f8[h] and health_high f8[h]."""
 
     u_mean: F8
@@ -31,6 +32,7 @@ class Bounds:
     u_safe: float
     y_safe: float
     ones: bytes
+    period_ns: int
     health: npt.NDArray[np.intp]
     health_low: F8
     health_high: F8
@@ -48,6 +50,7 @@ def bounds(plant: Plant) -> Bounds:
         y_most=y_most,
         u_safe=_safe(u_mean, u_most),
         y_safe=_safe(y_mean, y_most),
+        period_ns=round(plant.period_s * 1e9),
         ones=np.ones(len(y_mean)).tobytes(),
         health=np.array([h.state for h in plant.health], np.intp),
         health_low=np.array([_inner(h, h.low, -np.inf) for h in plant.health], np.float64),
@@ -59,14 +62,18 @@ def sound(plant: Plant, sample: Sample, u: F8) -> Sample:
     """The sample with absent inputs as they were, u f8[m]; what is absurd cut; weights that can be used."""
     b = bounds(plant)
     # The usual case first: all there, all Good, and small enough for certain.
-    if sample.u.dot(sample.u) <= b.u_safe and sample.y.dot(sample.y) <= b.y_safe and sample.weight.tobytes() == b.ones:
+    if length(sample.u) <= b.u_safe and length(sample.y) <= b.y_safe and sample.weight.tobytes() == b.ones:
         return sample
-    usable(sample.weight)
     held = np.where(np.isfinite(sample.u), sample.u, u)
     y = np.where(np.isfinite(sample.y), sample.y, np.nan)
     return replace(
         sample, u=_cut(held, b.u_mean, b.u_most), y=_cut(y, b.y_mean, b.y_most), weight=usable(sample.weight)
     )
+
+
+def length(value: F8) -> float:
+    """The Euclidean length of a vector; not finite where one of its numbers is not. It cannot overflow."""
+    return math.hypot(*value.tolist())
 
 
 def usable(weight: F8) -> F8:
@@ -89,8 +96,7 @@ def _range(channels: tuple[Channel, ...]) -> tuple[F8, F8]:
 
 
 def _safe(mean: F8, most: F8) -> float:
-    room = np.min(most, initial=1e150) - np.max(np.abs(mean), initial=0.0)
-    return float(max(room, 0.0) ** 2)
+    return max(float(np.min(most, initial=1e150) - np.max(np.abs(mean), initial=0.0)), 0.0)
 
 
 def _cut(value: F8, mean: F8, most: F8) -> F8:

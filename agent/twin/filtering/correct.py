@@ -1,14 +1,15 @@
 """A belief corrected by the measurements that are there, one row after the other.
 
-State and outputs are one Gaussian: mean z = [x; y-], deviations Z = [X; Y] (linear: X = S, Y = C S; else those of the
-cubature points). Row j of the outputs, measured as y_j with noise r_j:
+State and outputs are one Gaussian: mean z = [x; y-], deviations Z = [X; Y] with covariance Z Z' (linear: X = S and
+Y = C S; else those of the cubature points). Row j of the outputs, measured as y_j with noise r_j:
 
-    s = Z_j Z_j' + r_j          k = Z Z_j' / s
-    z+ = z + k (y_j - z_j)      Z+ = [Z - k Z_j, k r_j^1/2]
+    g = Z Z_j'      s = g_j + r_j
+    z+ = z + g / s (y_j - z_j)
+    Z+ = Z - g Z_j / (s + (r_j s)^1/2)                      Potter 1963; Bierman 1977
 
-The second is Joseph's (I - k C) P (I - k C)' + k r k' as a root: nothing is subtracted from P and no matrix inverted,
-so nothing can go indefinite. It holds for any k: a row of k set to zero leaves that state alone and the covariance
-true (Schmidt 1966), which is how a frozen health parameter is considered without being changed.
+Z+ Z+' is Joseph's (I - k C) P (I - k C)' + k r k' with k = g / s, but P is never formed, no matrix is inverted and no
+variance subtracted: nothing can go indefinite. A state that shall stand still keeps its x and is given back what it
+would have lost, as one more column g_i / s^1/2 of Z+: it is considered, not estimated (Schmidt 1966).
 
 The gate: an innovation with nu^2 > GATE s is refused. After REJECTIONS in a row the filter is lost, not the sensor: P
 grows until the innovation stands at the gate (fading memory), and the row is taken with its innovation bounded.
@@ -16,20 +17,25 @@ grows until the innovation stands at the gate (fading memory), and the row is ta
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from agent.core.nouns import F8, I8
-from agent.twin.filtering.bounds import bounds
-from agent.twin.filtering.predict import points, spread
+from agent.twin.filtering.bounds import bounds, length
+from agent.twin.filtering.predict import deviations, middle
 from agent.twin.filtering.roots import tria, variances
 from agent.twin.filtering.values import Belief, Innovation, Sample, Trim
 from agent.twin.plant import Plant
 
+Rows = npt.NDArray[np.intp]
+
 # chi-square with one degree of freedom passes 10.83 once in 1000.
 GATE = 10.83
+CALM = math.sqrt(GATE)
 REJECTIONS = 3
 BOUND = 4.0
 MOST_FADING = 100.0
@@ -51,75 +57,93 @@ def joint(plant: Plant, belief: Belief, u: F8) -> Joint:
     if m is not None:
         mean, wide = m.C @ x + m.D @ u + m.c, m.C @ belief.root
         return Joint(np.concatenate([x, mean]), np.concatenate([belief.root, wide]))
-    xi = points(belief)
-    mean, wide = spread(plant.observe(xi, u))
-    return Joint(np.concatenate([x, mean]), np.concatenate([(xi - x).T / np.sqrt(len(xi)), wide]))
+    around = deviations(belief.root)
+    y = plant.observe(x + around, u)
+    mean = middle(y)
+    wide = np.concatenate([around, y - mean], axis=1).T / math.sqrt(len(y))
+    return Joint(np.concatenate([x, mean]), wide)
 
 
 def corrected(plant: Plant, belief: Belief, sample: Sample, rejected: I8, trim: Trim) -> tuple[Belief, I8, Innovation]:
     """The belief after a sample, how many innovations in a row each sensor then has had refused, what it said."""
     n, p = len(belief.x), len(plant.outputs)
-    r = plant.noise * sample.weight
     before = joint(plant, belief, sample.u)
-    spread_sq = variances(before.wide[n:])
-    sd = np.sqrt(spread_sq[:p] + r)
+    r, variance = plant.noise * sample.weight, variances(before.wide[n:])
+    sd = np.sqrt(variance[:p] + r)
     nu = sample.y - before.mean[n : n + p]
-    here = np.isfinite(nu)
-    size = np.abs(np.where(here, nu, 0.0)) / sd
-    refused = np.zeros(p, np.bool_)
-    if not trim.bounded:
-        wild = size * size > GATE
-        rejected = np.where(here, np.where(wild, rejected + 1, 0), rejected)
-        refused = wild & (rejected < REJECTIONS)
-        lost = size[wild & ~refused]
-        if lost.size:
-            belief = _faded(plant, belief, float(np.max(lost)) ** 2 / GATE, frozen=trim.frozen)
-            before = joint(plant, belief, sample.u)
-    said = Innovation(nu, sd, refused.astype(np.int64), before.mean[n:], np.sqrt(spread_sq))
-    rows = np.flatnonzero(here & ~refused)
-    if not rows.size:
-        return belief, rejected, said
-    still = _still(plant, belief, before, r, rows, trim)
-    mean, wide = taken(before, n, rows, sample.y, r, still)
-    return Belief(mean, tria(wide)), rejected, said
+    size = nu / sd
+    # All there and none wild, at a glance; an absent one (NaN) is not below the gate either.
+    if length(size) <= CALM:
+        rows, fade, rejected, refused = _all(p)
+    else:
+        rows, fade, rejected, refused = _gated(size, rejected, bounded=trim.bounded)
+    said = Innovation(nu, sd, refused, before.mean[n:], np.sqrt(variance))
+    if fade > 1.0:
+        belief = _faded(plant, belief, fade, frozen=trim.frozen)
+        before = joint(plant, belief, sample.u)
+    if rows.size:
+        belief = taken(before, n, rows, sample.y, r, _still(plant, before, r, rows, trim))
+    return belief, rejected, said
 
 
-def taken(
-    before: Joint, n: int, rows: npt.NDArray[np.intp], y: F8, r: F8, still: npt.NDArray[np.intp], bound: float = BOUND
-) -> tuple[F8, F8]:
-    """Mean f8[n] and deviations f8[n,q] of the state after rows of y f8[p] with noise r f8[p]; no innovation counts
-    more than one of `bound` standard deviations (Huber), and the states `still` stay what they are."""
+def taken(before: Joint, n: int, rows: Rows, y: F8, r: F8, still: Rows, bound: float = BOUND) -> Belief:
+    """The belief of n states after rows of y f8[p] with noise r f8[p]; no innovation counts more than one of `bound`
+    standard deviations (Huber), and the states `still` stay what they are."""
     z, Z = before.mean, before.wide
-    for j in rows:
-        Zj = Z[n + j]
-        s = float(Zj @ Zj) + r[j]
-        k = (Z @ Zj) / s
-        k[still] = 0.0
-        most = bound * s**0.5
-        z = z + k * min(max(y[j] - z[n + j], -most), most)
-        Z = np.concatenate([Z - k[:, None] * Zj, (r[j] ** 0.5 * k)[:, None]], axis=1)
-    return z[:n], Z[:n]
+    for j, yj, rj in zip((n + rows).tolist(), y[rows].tolist(), r[rows].tolist(), strict=True):
+        Zj = Z[j]
+        g = Z @ Zj
+        s = float(g[j]) + rj
+        most = bound * math.sqrt(s)
+        back = g[still]
+        move = g * (min(max(yj - float(z[j]), -most), most) / s)
+        Z = Z - (g / (s + math.sqrt(rj * s)))[:, None] * Zj
+        if still.size:
+            move[still] = 0.0
+            given = np.zeros((len(Z), 1))
+            given[still, 0] = back / math.sqrt(s)
+            Z = np.concatenate([Z, given], axis=1)
+        z = z + move
+    root = Z[:n]
+    return Belief(z[:n], root if root.shape[1] == n else tria(root))
+
+
+@lru_cache(maxsize=64)
+def _all(p: int) -> tuple[Rows, float, I8, I8]:
+    none = np.zeros(p, np.int64)
+    none.flags.writeable = False
+    return np.arange(p), 1.0, none, none
+
+
+def _gated(size: F8, rejected: I8, *, bounded: bool) -> tuple[Rows, float, I8, I8]:
+    """Rows to use, the factor by which P must grow first, rejections in a row i8[p], refused now i8[p].
+
+    size f8[p]: innovations in standard deviations, NaN where absent."""
+    here = np.isfinite(size)
+    if bounded:
+        return np.flatnonzero(here), 1.0, rejected, np.zeros(len(size), np.int64)
+    wild = here & (np.abs(size) > CALM)
+    rejected = np.where(here, np.where(wild, rejected + 1, 0), rejected)
+    refused = wild & (rejected < REJECTIONS)
+    lost = float(np.max(np.abs(size[wild & ~refused]), initial=0.0))
+    return np.flatnonzero(here & ~refused), min(lost**2 / GATE, MOST_FADING), rejected, refused.astype(np.int64)
 
 
 def _faded(plant: Plant, belief: Belief, factor: float, *, frozen: bool) -> Belief:
     """P grown by a factor, never beyond what is WIDEST; frozen health states as they were."""
     widest = float(np.max(variances(belief.root) / np.diag(plant.prior[1])))
-    factor = min(factor, MOST_FADING, max(WIDEST / widest, 1.0))
-    grown = np.full(len(belief.x), np.sqrt(factor))
+    grown = np.full(len(belief.x), math.sqrt(min(factor, max(WIDEST / widest, 1.0))))
     if frozen:
         grown[bounds(plant).health] = 1.0
     return Belief(belief.x, grown[:, None] * belief.root)
 
 
-def _still(
-    plant: Plant, belief: Belief, before: Joint, r: F8, rows: npt.NDArray[np.intp], trim: Trim
-) -> npt.NDArray[np.intp]:
+def _still(plant: Plant, before: Joint, r: F8, rows: Rows, trim: Trim) -> Rows:
     """The states that a sample must not move: health that is frozen, or of which it says too little."""
     health = bounds(plant).health
-    if trim.frozen or not health.size or trim.floor <= 0.0:
+    if trim.frozen or trim.floor <= 0.0 or not health.size:
         return health if trim.frozen else health[:0]
-    # Share of its variance that the sample would take from a state: the sum of squared correlations.
-    n, X = len(belief.x), before.wide[health]
-    Y = before.wide[n + rows]
+    # Share of its variance that the sample would take from a state: the sum of its squared correlations with the rows.
+    X, Y = before.wide[health], before.wide[plant.n + rows]
     told = (X @ Y.T) ** 2 / (variances(Y) + r[rows])
     return np.asarray(health[np.sum(told, axis=1) < trim.floor * variances(X)], np.intp)

@@ -28,34 +28,30 @@ LEAST = 1e-12
 MOST_STEPS = 64
 
 
-def predicted(plant: Plant, belief: Belief, u: F8, dt_s: float, trim: Trim) -> Belief:
-    """The belief a time dt_s >= 0 later, the inputs u f8[m] held."""
-    periods = math.floor(dt_s / plant.period_s + 1e-9)
-    rest_s = dt_s - periods * plant.period_s
-    if rest_s < 1e-9 * plant.period_s:
-        rest_s = 0.0
+def predicted(plant: Plant, belief: Belief, u: F8, dt_ns: int, trim: Trim) -> Belief:
+    """The belief a time dt_ns >= 0 later, the inputs u f8[m] held."""
+    periods, rest_ns = divmod(dt_ns, bounds(plant).period_ns)
     if plant.affine is not None:
         belief = _leap(plant, belief, u, periods, trim)
-        return _step(plant, belief, u, rest_s, trim) if rest_s else belief
+        return _step(plant, belief, u, rest_ns * 1e-9, trim) if rest_ns else belief
     if periods > MOST_STEPS:
-        steps = [dt_s / MOST_STEPS] * MOST_STEPS
+        steps = [dt_ns * 1e-9 / MOST_STEPS] * MOST_STEPS
     else:
-        steps = [plant.period_s] * periods + [rest_s] * (rest_s > 0)
+        steps = [plant.period_s] * periods + [rest_ns * 1e-9] * (rest_ns > 0)
     for step_s in steps:
         belief = _drift(plant, belief, u, step_s, trim)
     return belief
 
 
-def points(belief: Belief) -> F8:
-    """The 2n cubature points of a belief: f8[2n,n]."""
-    away = math.sqrt(len(belief.x)) * belief.root.T
-    return np.concatenate([belief.x + away, belief.x - away])
+def deviations(root: F8) -> F8:
+    """The 2n cubature points of a belief, less its mean: +-sqrt(n) S e_i, f8[2n,n]."""
+    away = math.sqrt(len(root)) * root.T
+    return np.concatenate([away, -away])
 
 
-def spread(values: F8) -> tuple[F8, F8]:
-    """Mean f8[k] and deviations f8[k,q] (covariance W W') of points f8[q,k], each of the same weight."""
-    mean = np.add.reduce(values) / len(values)
-    return mean, (values - mean).T / math.sqrt(len(values))
+def middle(values: F8) -> F8:
+    """The mean f8[k] of points f8[q,k]."""
+    return np.asarray(np.add.reduce(values) / len(values), np.float64)
 
 
 @lru_cache(maxsize=1024)
@@ -79,7 +75,13 @@ def _root_of(plant: Plant, dt_s: float, trim: Trim) -> F8:
 
 def _drift(plant: Plant, belief: Belief, u: F8, dt_s: float, trim: Trim) -> Belief:
     """One step of a nonlinear kind."""
-    mean, wide = spread(plant.advance(points(belief), u, dt_s))
+    xi = plant.advance(belief.x + deviations(belief.root), u, dt_s)
+    mean = middle(xi)
+    if trim.frozen:
+        # Not even by rounding.
+        health = bounds(plant).health
+        mean[health] = belief.x[health]
+    wide = (xi - mean).T / math.sqrt(len(xi))
     return Belief(mean, tria(np.concatenate([wide, _root_of(plant, dt_s, trim)], axis=1)))
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from agent.core.nouns import F8, I8, Mask
 from agent.twin.filtering import correct, roots
-from agent.twin.filtering.bounds import bounds, physical, usable
+from agent.twin.filtering.bounds import bounds, length, physical, usable
 from agent.twin.filtering.predict import noise_root
 from agent.twin.filtering.values import Belief, Innovation, Moment, Sample, Trim
 from agent.twin.kind import Affine
@@ -30,6 +30,8 @@ DOUBLINGS = 60
 ARRIVED = 1e-10
 # Of a variance: one that changes more in a step is not near anything yet.
 STANDING = 1e-6
+# An innovation beyond it is wild, and might overflow.
+MOST = 1e100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,8 +39,8 @@ class Steady:
     """What a filter of `model` settles to.
 
     K f8[n,p], zero for absent rows; root, P f8[n,n] after a sample; sd f8[p], inverse_sd f8[p] (0 for absent rows) and
-    spread f8[p+v] of its innovation; here bool[p], whole: all are there; health: it has health states; u_safe: |u|^2 up
-    to which inputs make sense for certain."""
+    spread f8[p+v] of its innovation; here bool[p], whole: all are there; health: it has health states; u_safe:
+    length of u up to which inputs make sense for certain."""
 
     model: Affine
     K: F8
@@ -74,10 +76,10 @@ def steady(plant: Plant, here: bytes, weight: bytes, reference: float) -> Steady
     joint = correct.Joint(np.zeros(plant.n + p), np.concatenate([before, m.C[:p] @ before]))
     # K by its columns: what a sensor that is one unit off, alone, does to a state of zero.
     ways = [correct.taken(joint, plant.n, used, y, r, used[:0], np.inf) for y in np.eye(p)]
-    root = roots.tria(ways[0][1])
+    root = roots.tria(ways[0].root)
     limit = Steady(
         model=m,
-        K=np.column_stack([x for x, _ in ways]),
+        K=np.column_stack([way.x for way in ways]),
         root=root,
         P=root @ root.T,
         sd=sd,
@@ -102,7 +104,7 @@ def settled(plant: Plant, now: Moment, sample: Sample, trim: Trim) -> tuple[Mome
     if limit is None or not (root is limit.root or np.array_equal(root, limit.root)):
         return None
     # An absent input (NaN) is not below it either.
-    if not u.dot(u) <= limit.u_safe or (limit.health and (trim.frozen or trim.floor > 0.0)):
+    if not length(u) <= limit.u_safe or (limit.health and (trim.frozen or trim.floor > 0.0)):
         return None
     # x- = A x + B u + a     nu = y - C x- - D u - c     x = x- + K nu
     m = limit.model
@@ -110,14 +112,13 @@ def settled(plant: Plant, now: Moment, sample: Sample, trim: Trim) -> tuple[Mome
     expected = m.C.dot(x) + m.D.dot(u) + m.c
     nu = y - expected[: len(y)]
     known = nu if limit.whole else np.where(limit.here, nu, 0.0)
-    z = known * limit.inverse_sd
-    if z.dot(z) > correct.GATE:
+    if length(known) > MOST or length(known * limit.inverse_sd) > correct.CALM:
         return None
     x += limit.K.dot(known)
     belief = Belief(x, limit.root)
     if limit.health:
         belief = physical(plant, belief)
-    t_ns = now.t_ns + round(plant.period_s * 1e9)
+    t_ns = now.t_ns + bounds(plant).period_ns
     said = Innovation(nu, limit.sd, limit.rejected, expected, limit.spread)
     return Moment(t_ns, belief, u, limit.rejected, 1), said
 

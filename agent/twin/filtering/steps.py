@@ -113,14 +113,14 @@ def _nothing(plant: Plant, filter: Filter) -> Innovation:
 
 def _moved(plant: Plant, now: Moment, sample: Sample, trim: Trim) -> tuple[Moment, Innovation]:
     """One sample on."""
-    period_ns = round(plant.period_s * 1e9)
+    period_ns = bounds(plant).period_ns
     if now.settled and abs(sample.t_ns - now.t_ns - period_ns) <= JITTER * period_ns:
         done = steady.settled(plant, now, sample, trim)
         if done is not None:
             return done
     t_ns = _time(now.t_ns, sample.t_ns, period_ns)
     here = sound(plant, sample, now.u)
-    ahead = predicted(plant, now.belief, now.u, (t_ns - now.t_ns) * 1e-9, trim)
+    ahead = predicted(plant, now.belief, now.u, t_ns - now.t_ns, trim)
     belief, rejected, innovation = correct.corrected(plant, ahead, here, now.rejected, trim)
     limit = None
     if t_ns - now.t_ns == period_ns and not rejected.any():

@@ -2,7 +2,7 @@
 
     s_k     = tanh(F [x_k; u_k] + h)            units; none: the model is linear
     x_k+1   = A x_k + B u_k + a + E s_k + w,    w ~ N(0, Q)
-    y_k     = C x_k + D u_k + c + K s_k
+    y_k     = C x_k + D u_k + c + K s_k         and no further than where that output stops
 
 u and y stand here in scaled deviations, (value - mean) / scale. A is stable and tanh bounded, so bounded inputs give
 bounded outputs whatever E, F, h and K are: |x| <= sum |A^k| (|B| |u| + |a| + |E|). The model cannot run away.
@@ -33,6 +33,15 @@ class Tanh:
     K: F8
 
 
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Where an output (its index) stops in its unit: a tank that is full, a sensor at its end. NaN: it does not."""
+
+    output: int
+    low: float
+    high: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Params:
     """Of a period: A f8[n,n]; B f8[n,m]; a f8[n]; C f8[p+v,n]; D f8[p+v,m]; c f8[p+v]; Q f8[n,n]. x0 f8[n], P0 f8[n,n]:
@@ -53,6 +62,7 @@ class Params:
     Q: F8
     x0: F8
     P0: F8
+    stops: tuple[Stop, ...] = ()
 
 
 def check(params: Params, inputs: tuple[Channel, ...], outputs: tuple[Channel, ...]) -> list[str]:
@@ -69,6 +79,10 @@ def check(params: Params, inputs: tuple[Channel, ...], outputs: tuple[Channel, .
         (params.period_s > 0, "model.period_s over 0"),
         (_scaled(params.u_mean, params.u_scale, inputs), "model.u_mean and u_scale as the inputs say"),
         (_scaled(params.y_mean, params.y_scale, outputs), "model.y_mean and y_scale as the outputs say"),
+        (
+            all(0 <= s.output < p and not s.low >= s.high for s in params.stops),
+            "model.stops of outputs, low under high",
+        ),
     )
     return [text for good, text in checks if not good]
 
@@ -93,7 +107,10 @@ def outputs(params: Params, x: F8, u: F8) -> F8:
     y = x @ params.C.T + v @ params.D.T + params.c
     if params.tanh is not None:
         y = y + _units(params.tanh, x, v) @ params.tanh.K.T
-    return np.asarray(params.y_mean + params.y_scale * y, np.float64)
+    y = params.y_mean + params.y_scale * y
+    for stop in params.stops:
+        y[..., stop.output] = np.fmin(np.fmax(y[..., stop.output], stop.low), stop.high)
+    return np.asarray(y, np.float64)
 
 
 def process_noise(params: Params, dt_s: float) -> F8:
@@ -116,8 +133,8 @@ def health(params: Params) -> tuple[Health, ...]:
 
 
 def affine(params: Params, dt_s: float) -> Affine | None:
-    """The matrices in the channels' units where there are no tanh units."""
-    if params.tanh is not None:
+    """The matrices in the channels' units where there are no tanh units and no stops."""
+    if params.tanh is not None or params.stops:
         return None
     whole, part = _periods(params, dt_s)
     n, m = params.B.shape

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from agent.core.nouns import F8
 from agent.twin.kind import Affine, Channel, Health
+from agent.twin.kinds.physics import running
 from agent.twin.kinds.physics.checking import problems
-from agent.twin.kinds.physics.integration import integrated
 from agent.twin.kinds.physics.params import Params
-from agent.twin.kinds.physics.plan import Plan, Slots, compiled, run
 
 __all__ = ["Params", "advance", "affine", "check", "health", "outputs", "prior", "process_noise"]
 
@@ -36,34 +33,12 @@ def prior(params: Params) -> tuple[F8, F8]:
 
 def advance(params: Params, x: F8, u: F8, dt_s: float) -> F8:
     """States f8[...,n] a time dt_s later, inputs f8[...,m] held. Finite whatever the inputs are."""
-    plan = compiled(params)
-    n = len(plan.states)
-    x = _alike(x, u)
-    slots, rows = _entered(plan, x, u)
-    run(plan.held, slots)
-    for at in plan.handed:
-        slots[at] = np.asarray(slots[at])
-    after = np.empty(x.shape)
-    after[..., :n] = _last(integrated(plan, slots, rows[:n], dt_s, params.substep_s, params.scheme))
-    after[..., n:] = x[..., n:]
-    return after
+    return running.advance(params, x, u, dt_s)
 
 
 def outputs(params: Params, x: F8, u: F8) -> F8:
     """Outputs f8[...,p+v] of states f8[...,n] under inputs f8[...,m], in the units of their tags."""
-    plan = compiled(params)
-    x = _alike(x, u)
-    slots, rows = _entered(plan, x, u)
-    for at, row in zip(plan.states, rows, strict=False):
-        slots[at] = row
-    run(plan.held, slots)
-    run(plan.seen, slots)
-    seen = np.empty((*x.shape[:-1], len(plan.outputs)))
-    for j, at in enumerate(plan.outputs):
-        seen[..., j] = slots[at]
-    seen *= plan.gain
-    seen += plan.offset
-    return seen
+    return running.outputs(params, x, u)
 
 
 def process_noise(params: Params, dt_s: float) -> F8:
@@ -97,35 +72,3 @@ def affine(params: Params, dt_s: float) -> Affine | None:
     """None: a machine of these components is not linear."""
     del params, dt_s
     return None
-
-
-def _alike(x: F8, u: F8) -> F8:
-    """x with the leading axes of both."""
-    if u.ndim == 1 or u.shape[:-1] == x.shape[:-1]:
-        return x
-    return np.broadcast_to(x, (*np.broadcast_shapes(x.shape[:-1], u.shape[:-1]), x.shape[-1]))
-
-
-def _first(x: F8) -> F8:
-    """The last axis to the front."""
-    return x.T if x.ndim < 3 else np.moveaxis(x, -1, 0)
-
-
-def _last(x: F8) -> F8:
-    """The first axis to the end."""
-    return x.T if x.ndim < 3 else np.moveaxis(x, 0, -1)
-
-
-def _entered(plan: Plan, x: F8, u: F8) -> tuple[Slots, F8]:
-    """The slots with inputs and health parameters in place, and the states by row: f8[n, ...]."""
-    slots = plan.template.copy()
-    signal = np.fmin(np.fmax(u * plan.scale + plan.shift, plan.floor), plan.ceiling)
-    entries: Any = signal.tolist() if signal.ndim == 1 else _first(signal)
-    for at, value in zip(plan.inputs, entries, strict=True):
-        slots[at] = value
-    rows = np.ascontiguousarray(_first(x))
-    n = len(plan.states)
-    for at, wear, row in zip(plan.worn, plan.health, rows[n:], strict=True):
-        value = wear.nominal * np.exp(np.fmin(row, 50.0)) if wear.relative else row
-        slots[at] = np.fmin(np.fmax(value, wear.low), wear.high)
-    return slots, rows

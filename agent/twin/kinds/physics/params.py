@@ -62,6 +62,7 @@ class Estimate:
     """A parameter that was fitted: its bounds, and the interval that holds it with 95 % (NaN: not identifiable)."""
 
     parameter: str
+    value: float
     low: float
     high: float
     interval_low: float

@@ -36,12 +36,14 @@ class Step(NamedTuple):
 class Plan:
     """n moving states, k health parameters, m inputs, q outputs.
 
-    held: steps that no moving state enters; moving: the others that rates f8[n] need; seen: those that outputs need,
-    after `held`. handed: slots that are filled before the first of these and read by them. low, high f8[n]: bounds of
-    states; scale, shift, floor, ceiling f8[m]: signal = scale u + shift, within bounds; gain, offset f8[q].
+    steady: steps that neither inputs nor moving states enter, only health; held: those that inputs enter but no moving
+    state; moving: the others that rates f8[n] need; seen: those that outputs need, after `held`. handed: slots that
+    are filled before these and read by them. low, high f8[n]: bounds of states; scale, shift, floor, ceiling f8[m]:
+    signal = scale u + shift, within bounds; gain, offset f8[q].
     """
 
     template: Slots
+    steady: tuple[Step, ...]
     held: tuple[Step, ...]
     moving: tuple[Step, ...]
     seen: tuple[Step, ...]
@@ -80,15 +82,15 @@ def compiled(params: Params) -> Plan:
     slot = {name: i for i, name in enumerate(_names(whole, params, order))}
     template: Slots = [whole.constants.get(name, np.nan) for name in slot]
     moves = _reached(whole, order, set(states))
+    driven = _reached(whole, order, {r.tag for r in params.inputs})
     varies = _reached(whole, order, given)
     for name in order:
         if name not in varies:
             equation = whole.equations[name]
             template[slot[name]] = equation.run(*(template[slot[n]] for n in equation.needs))
 
-    def steps(wanted: Iterable[str], moving: bool) -> tuple[Step, ...]:
-        chosen = ordered(whole, given, wanted)
-        return tuple(_step(whole, slot, n) for n in chosen if n in varies and (n in moves) == moving)
+    def steps(wanted: Iterable[str], among: set[str]) -> tuple[Step, ...]:
+        return tuple(_step(whole, slot, n) for n in ordered(whole, given, wanted) if n in among)
 
     outputs = tuple(r.signal for r in params.outputs)
     after = {slot[n] for name in moves for n in whole.equations[name].needs if n not in moves and n not in states}
@@ -98,9 +100,10 @@ def compiled(params: Params) -> Plan:
     gain = np.array([r.gain for r in params.inputs])
     return Plan(
         template=template,
-        held=steps((*rates, *outputs), False),
-        moving=steps(rates, True),
-        seen=steps(outputs, True),
+        steady=steps((*rates, *outputs), varies - moves - driven),
+        held=steps((*rates, *outputs), driven - moves),
+        moving=steps(rates, moves),
+        seen=steps(outputs, moves),
         handed=tuple(i for i in sorted(after) if np.isnan(template[i])),
         inputs=tuple(slot[r.tag] for r in params.inputs),
         states=tuple(slot[s] for s in states),

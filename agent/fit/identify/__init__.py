@@ -1,0 +1,1 @@
+"""Identified twins: a linear start, simulation-error refinement, bounded units, and the choice between them."""
