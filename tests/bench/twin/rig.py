@@ -18,6 +18,7 @@ import os
 import sys
 import time
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -29,6 +30,7 @@ import rig_runs
 import rig_table
 
 import agent
+from agent.fit.recording import FitError
 from agent.fit.signatures import Case, taught
 from agent.twin import twin as twins
 
@@ -39,13 +41,13 @@ TAUGHT = {"leak": "lower tank", "wear": "pump"}
 
 def main() -> int:
     args = arguments()
-    cache, seeds = args.cache, args.seeds
+    seeds, _ = args.seeds, _code_hash()  # before there are processes: the source may change while they run
     wanted = rig_plants.Wanted(2, max(1, round(args.days * 24.0 / len(seeds) / rig_plants.PIECE_H)))
     begin = time.monotonic()
     halves = [part for k in range(args.processes) if (part := seeds[k :: args.processes])]
     pool = multiprocessing.get_context("fork").Pool(args.processes)
     with pool:
-        pool.starmap(rig_plants.recordings, [(cache, part, wanted) for part in halves])
+        pool.starmap(rig_plants.recordings, [(args.cache, part, wanted) for part in halves])
         print(f"recorded after {time.monotonic() - begin:.0f} s", flush=True)
         cases = None if args.plain else args.cache / f"cases-{_code_hash()}-{_kind(args)}.npz"
         if cases is not None and not cases.exists():
@@ -54,9 +56,13 @@ def main() -> int:
         results = []
         for result in pool.imap(_one, work):
             results.append(result)
-            print(f"seed {result['seed']} after {time.monotonic() - begin:.0f} s", flush=True)
+            said = f": no twin: {result['error']}" if "error" in result else ""
+            print(f"seed {result['seed']} after {time.monotonic() - begin:.0f} s{said}", flush=True)
     print()
-    print(rig_table.table(results, f"two-tank rig, --kind {args.kind}"))
+    fitted = [r for r in results if "error" not in r]
+    print(f"no twin could be made of {len(results) - len(fitted)} of {len(results)} rigs")
+    if fitted:
+        print(rig_table.table(fitted, f"two-tank rig, --kind {args.kind}"))
     return 0
 
 
@@ -89,7 +95,10 @@ def _teach(pool, args: argparse.Namespace, cases: Path, wanted: rig_plants.Wante
 
 def _cases(args: argparse.Namespace, seed: int, wanted: rig_plants.Wanted) -> dict[str, np.ndarray]:
     """Residuals in units, f8[rows,p]."""
-    twin, _ = _twin(args, seed, wanted)
+    try:
+        twin, _ = _twin(args, seed, wanted)
+    except FitError:
+        return {}
     faults = rig_plants.load(args.cache, seed, wanted).faults
     return {name: z * twin.spread[: z.shape[1]] for name, z in rig_runs.cases(twin, faults).items() if name in TAUGHT}
 
@@ -101,7 +110,10 @@ def _one(work: tuple) -> dict:
     path = args.cache / f"result-{key}.json"
     if path.exists():
         return json.loads(path.read_text())
-    twin, fit_s = _twin(args, seed, wanted)
+    try:
+        twin, fit_s = _twin(args, seed, wanted)
+    except FitError as error:
+        return {"seed": seed, "error": str(error)}
     if cases is not None:
         twin = _taught(twin, cases)
     recorded = rig_plants.load(args.cache, seed, wanted)
@@ -158,6 +170,7 @@ def _kind(args: argparse.Namespace) -> str:
     return args.kind.replace("/", "_").replace(":", "_")
 
 
+@cache
 def _code_hash() -> str:
     """Of everything that a fit or a cycle is made of: other code is another result."""
     folder = Path(agent.__file__).parent
