@@ -30,7 +30,10 @@ async def main(url, user, password_file, folder, node_id):
         node = client.get_node(ua.NodeId(node_id, space))
         value = await node.read_data_value(raise_on_bad_status=False)
         unit = client.get_node(ua.NodeId(f"{node_id}.EngineeringUnits", space))
-        name = (await unit.read_value()).DisplayName.Text
+        try:
+            name = (await unit.read_value()).DisplayName.Text
+        except ua.UaStatusCodeError:
+            name = None
         status = ua.status_codes.get_name_and_doc(value.StatusCode.value)[0]
         print(json.dumps({"value": value.Value.Value, "unit": name, "status": status}))
 

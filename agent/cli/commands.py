@@ -224,11 +224,29 @@ def fit_twin(
     period_s: Annotated[float | None, typer.Option("--period", help="Period of the model, in s.")] = None,
     kind: Annotated[str, typer.Option(help="auto, linear, or physics:FILE with the machine's components.")] = "auto",
     seed: Annotated[int, typer.Option(help="Of the random starts of a nonlinear model.")] = 0,
+    asset: Annotated[str, typer.Option(help="The asset that it is a recording of; kept in the file.")] = "",
+    reason: Annotated[str, typer.Option(help="Why it is made now, such as commissioning; kept in the file.")] = "",
+    exclude: Exclude = None,
 ) -> None:
     """Make a twin from a recording of the healthy machine: candidates, every block's score, and why this one."""
     from agent.cli import fitting
 
-    fitting.twin(recording, out, inputs, outputs, virtual, where or [], settle_s, units, period_s, kind, seed)
+    fitting.twin(
+        recording,
+        out,
+        inputs,
+        outputs,
+        virtual,
+        where or [],
+        settle_s,
+        units,
+        period_s,
+        kind,
+        seed,
+        asset,
+        reason,
+        exclude,
+    )
 
 
 @fit_app.command("detector")

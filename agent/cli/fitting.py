@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import typer
 
 from agent.cli.telling import fail, names
 from agent.cli.telling import where as conditions
+from agent.runtime import clock
 
 
 def twin(
@@ -25,8 +27,12 @@ def twin(
     period_s: float | None,
     kind: str,
     seed: int,
+    asset: str,
+    reason: str,
+    exclude: Path | None,
 ) -> None:
     """Identify, report, write."""
+    now = datetime.fromtimestamp(clock.wall_ns() // 10**9, UTC)
     _fit(
         "twin",
         recording,
@@ -41,6 +47,10 @@ def twin(
         kind=kind,
         seed=seed,
         say=lambda text: typer.echo(text, err=True),
+        asset=asset,
+        reason=reason,
+        made_utc=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        exclude=exclude,
     )
 
 

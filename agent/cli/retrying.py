@@ -133,7 +133,7 @@ def _kind(file: Path) -> str:
     except OSError as error:
         fail(f"--against {file}: {error.strerror}")
     said = list[str]()
-    for name in ("detect.onnx",) if file.suffix == ".onnx" else ("twin", "twin.linear"):
+    for name in ("detect.onnx",) if file.suffix == ".onnx" else ("twin",):
         try:
             kinds.model(name).load(content)
         except ValueError as error:

@@ -121,7 +121,7 @@ class ModelFile(Part):
     """One model of the asset."""
 
     name: Id = Field(description="What it is called here.")
-    type: str = Field(description="Its kind: twin, detect.onnx, twin.linear.")
+    type: str = Field(description="Its kind: twin or detect.onnx.")
     file: Path = Field(description="The model file, beside this file if the path is relative.")
     every: Annotated[Whole, Field(ge=1)] = Field(default=1, description="It runs each so many cycles.")
     modes: ModeWords | None = Field(

@@ -23,6 +23,7 @@ from agent.engine.state import Care, Maintenance, ModelState, State
 DO = "maintenance"
 STEPS = ("begin", "end", "undo")
 TOLD = ("replaced", "recalibrated")
+ASKED = "asked_ns"  # of a command that answers a question: the time of the state that was asked
 CHANGE = {"begin": "maintenance_began", "end": "maintenance_ended", "undo": "maintenance_undone"}
 
 
@@ -30,7 +31,7 @@ def obey(asset: Asset, state: State, command: Command, now_ns: int, say: Say) ->
     """(state, event) of one command; what cannot be done changes nothing and is said."""
     step = command.args.get("step", "")
     try:
-        after, text = _undone(state) if step == "undo" else _done(asset, state, command, now_ns)
+        after, text = _undone(state, now_ns) if step == "undo" else _done(asset, state, command, now_ns)
     except ValueError as error:
         return state, say("refused", f"maintenance {step}: {error}", user=command.user)
     return after, say(CHANGE[step], f"{text} by {command.user}", user=command.user)
@@ -49,20 +50,27 @@ def _done(asset: Asset, state: State, command: Command, now_ns: int) -> tuple[St
     for what, name in told:
         after = models.obey(asset, after, replace(command, args={"step": step, what: name}))
     text = f"maintenance {'began' if step == 'begin' else 'ended'}{''.join(f', {what} {n}' for what, n in told)}"
-    return replace(state, maintenance=Maintenance(now, care), models=after), text
+    return replace(state, maintenance=Maintenance(now, care, now_ns), models=after), text
 
 
-def _undone(state: State) -> tuple[State, str]:
+def _undone(state: State, now_ns: int) -> tuple[State, str]:
     care, before = state.maintenance.now, state.maintenance.before
     if before is None:
         raise ValueError("there is no step to take back")
     text = f"the {'begin' if care.since_ns else 'end'} of maintenance was taken back"
-    return replace(state, maintenance=Maintenance(before), models=tuple(map(_restored, state.models))), text
+    after = Maintenance(before, None, now_ns)
+    return replace(state, maintenance=after, models=tuple(map(_restored, state.models))), text
 
 
 def _restored(state: ModelState) -> ModelState:
     """The model as it was; it is outside its modes then, so that it goes on with what is lasting in it."""
     return state if state.undo is None else replace(state, state=state.undo, entered_ns=-1, undo=None)
+
+
+def outdated(state: State, command: Command) -> bool:
+    """Whether a command answers what was asked before the last step: it is about a machine that is no more."""
+    asked_ns = command.args.get(ASKED)
+    return asked_ns is not None and int(asked_ns) < state.maintenance.step_ns
 
 
 def periods(events: Iterable[tuple[int, str]]) -> list[tuple[int, int]]:

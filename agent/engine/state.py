@@ -54,10 +54,11 @@ class Care:
 
 @dataclass(frozen=True, slots=True)
 class Maintenance:
-    """How it is, and how it was before the last step (None: nothing to take back)."""
+    """How it is, and how it was before the last step (None: nothing to take back); when that step was (0: never)."""
 
     now: Care = Care()
     before: Care | None = None
+    step_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -239,6 +240,7 @@ def rebased(asset: Asset, state: State, by_ns: int) -> State:
     case = moved_case(state.case, by_ns) if state.case else None
     kept = [s if hasattr(m.kind, "resume") else None for m, s in zip(asset.models, state.models, strict=True)]
     care, before = state.maintenance.now, state.maintenance.before
+    moved_ns = _moved(state.maintenance.step_ns, by_ns)
     return replace(
         initial(asset),
         seq=state.seq,
@@ -247,7 +249,7 @@ def rebased(asset: Asset, state: State, by_ns: int) -> State:
         beats=tuple(heartbeats.moved(beat, by_ns) for beat in state.beats),
         memories=derived.moved(asset.derived, state.memories),
         models=tuple(outside(m, quality.NOT_APPLICABLE, s) for m, s in zip(asset.models, kept, strict=True)),
-        maintenance=Maintenance(_moved_care(care, by_ns), before and _moved_care(before, by_ns)),
+        maintenance=Maintenance(_moved_care(care, by_ns), before and _moved_care(before, by_ns), moved_ns),
     )
 
 

@@ -109,6 +109,8 @@ def _obey(asset: Asset, state: State, tick: Tick, say: Say) -> tuple[State, list
         elif command.do == maintenance.DO:
             state, event = maintenance.obey(asset, state, command, tick.now_ns, say)
             said = [event]
+        elif maintenance.outdated(state, command):
+            said = []
         else:
             state, said = _modelled(asset, state, command, say)
         events += said

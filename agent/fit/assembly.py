@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.core.nouns import F8, Mask
-from agent.fit import limits, signatures, tracked
+from agent.fit import limits, signatures, tracked, trusting
 from agent.fit.limits import Limits
 from agent.fit.signatures import Stretch
 from agent.fit.tracked import Track
@@ -64,19 +64,26 @@ def assembled(plant: Plant, held: Sequence[HeldOut], *, modes: Sequence[str], se
     )
     twin = replace(guess, spread=_left(guess, held, _tracked(guess, held)))
     tracks = _tracked(twin, held)
-    z = [np.where(_counts(h, t)[:, None], t.z, np.nan) for h, t in zip(held, tracks, strict=True)]
-    share = [np.where(_counts(h, t), t.share, 0.0) for h, t in zip(held, tracks, strict=True)]
+    z = [np.where(counted(h, t)[:, None], t.z, np.nan) for h, t in zip(held, tracks, strict=True)]
+    share = [np.where(counted(h, t), t.share, 0.0) for h, t in zip(held, tracks, strict=True)]
     found = limits.learned(z, share, plant.period_s)
-    twin = replace(twin, charts=Charts(found.whitening, found.deviation, found.cusum))
+    trust = trusting.reference([part for rows, counts in zip(z, share, strict=True) for part in _full(rows, counts)])
+    twin = replace(twin, charts=Charts(found.whitening, found.deviation, found.cusum), trust=trust)
     stretches = [Stretch(h.u[h.settled], h.y[h.settled]) for h in held]
     isolation = signatures.learned(plant, found.whitening, stretches, lambda u, y: tracked.track(twin, u, y).z, z)
-    rows = int(sum(_counts(h, t).sum() for h, t in zip(held, tracks, strict=True)))
+    rows = int(sum(counted(h, t).sum() for h, t in zip(held, tracks, strict=True)))
     return Assembled(replace(twin, isolation=isolation), tuple(tracks), found, rows)
 
 
-def _counts(h: HeldOut, t: Track) -> Mask:
-    """Rows where machine and twin have settled."""
+def counted(h: HeldOut, t: Track) -> Mask:
+    """Rows bool[rows] where machine and twin have settled."""
     return np.asarray(h.settled & np.isfinite(t.share), np.bool_)
+
+
+def _full(z: F8, share: F8) -> list[F8]:
+    """The unbroken stretches of z f8[rows,p] that count in full."""
+    full = np.flatnonzero(share >= 1.0)
+    return [z[part] for part in np.split(full, np.flatnonzero(np.diff(full) > 1) + 1) if len(part)]
 
 
 def _tracked(twin: Twin, held: Sequence[HeldOut]) -> list[Track]:
@@ -92,6 +99,6 @@ def _free(held: Sequence[HeldOut]) -> F8:
 
 def _left(twin: Twin, held: Sequence[HeldOut], tracks: Sequence[Track]) -> F8:
     """Root mean square of what the reference leaves of each output, and of the errors of virtual ones: f8[p+v]."""
-    left = [np.hstack([t.residual, t.virtual - h.v])[_counts(h, t)] for h, t in zip(held, tracks, strict=True)]
+    left = [np.hstack([t.residual, t.virtual - h.v])[counted(h, t)] for h, t in zip(held, tracks, strict=True)]
     mean = np.nanmean(np.vstack(left) ** 2, axis=0)
     return np.asarray(np.maximum(np.sqrt(mean), LEAST), np.float64)

@@ -10,11 +10,15 @@ Geyer 1992),
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from agent.core.conditions import LEARNING, PROVISIONAL
 from agent.core.nouns import F8, Mask
+from agent.fit import evidence
+from agent.fit.assembly import Assembled, HeldOut
 from agent.fit.recording import Recording
 from agent.twin.baseline import Alerts, Baseline, Coverage
 
@@ -22,6 +26,49 @@ Z = 1.959963985
 NOMINAL = 0.9
 BUDGET_PER_DAY = 1.0
 LEARNING_H = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a person says of a fit: whose machine, why now, when (ISO 8601); and how many false alerts a day are
+    allowed."""
+
+    asset: str = ""
+    reason: str = ""
+    made_utc: str = ""
+    budget_per_day: float = BUDGET_PER_DAY
+
+
+def of_twin(
+    recording: Recording,
+    assembled: Assembled,
+    held: Sequence[HeldOut],
+    rows: int,
+    about: About,
+    where: Mapping[str, float],
+) -> Baseline:
+    """The baseline of a twin that was fitted to so many rows of its period, judged on what it has not seen. where: the
+    rows in which the machine was in its mode, as column = value."""
+    period_s = assembled.twin.plant.period_s
+    found = evidence.gathered(held, assembled.tracks, assembled.limits, period_s, about.budget_per_day)
+    per_row = period_s / recording.period_s
+    used = np.arange(len(recording.time_s)) < round(rows * per_row)
+    present = np.ones(len(used), np.bool_)
+    for name, value in where.items():
+        present &= recording.columns([name])[:, 0] == value
+    return made(
+        recording,
+        used,
+        asset=about.asset,
+        reason=about.reason,
+        made_utc=about.made_utc,
+        mode=assembled.twin.modes[0],
+        present=present,
+        inside=found.inside,
+        alerts=found.alerts,
+        healthy_rows=round(found.rows * per_row),
+        budget_per_day=about.budget_per_day,
+    )
 
 
 def made(

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from agent.fit import assembly, holdout, noise, report, twin_page
+from agent.fit import assembly, baselines, holdout, noise, report, twin_page
 from agent.fit.assembly import Assembled, HeldOut
+from agent.fit.baselines import About
+from agent.fit.exclude import applied
 from agent.fit.identify import choice, virtual
 from agent.fit.identify.build import Frame, means, plant, scales
 from agent.fit.identify.choice import ORDERS, Candidate, Scores
@@ -59,9 +61,14 @@ def fit(
     seed: int = 0,
     page: bool = True,
     say: Callable[[str], None] = lambda text: None,
+    asset: str = "",
+    reason: str = "",
+    made_utc: str = "",
+    exclude: str | Path | None = None,
 ) -> Report:
     """Writes the twin to `out`, its report beside it, and says how good it is. FitError says what the recording lacks,
-    with names; say: told of each candidate as it is scored."""
+    with names. say: told of each candidate as it is scored; asset, reason, made_utc: whose recording it is, why it is
+    fitted now, and when, kept in the file; exclude: a file of times to leave out."""
     if kind.startswith("physics:"):
         from agent.fit import physics
 
@@ -82,23 +89,26 @@ def fit(
         )
     if kind not in ("auto", "linear"):
         raise FitError(f"kind {kind!r}, expected {', '.join(KINDS)}")
-    recording = read(recording_path)
+    recording = applied(read(recording_path), exclude)
     columns = Columns(tuple(inputs), tuple(outputs), tuple(virtual))
     material = prepared(recording, columns, where or {}, settle_s, period_s, units or {})
     chosen = _chosen(material, tuple(orders or ORDERS), kind == "auto", seed, say)
     held = _held_out(material, chosen)
     made = assembly.assembled(chosen.plant, held, modes=modes, settle_s=settle_s)
     told = _report(recording, material, chosen, made)
-    twin = replace(made.twin, score=_score(told), training=_training(recording, material, where or {}))
+    about = About(asset, reason, made_utc)
+    known = baselines.of_twin(recording, made, held, material.rows, about, where or {})
+    training = _training(recording, material, where or {})
+    twin = replace(made.twin, score=_score(told), training=training, baseline=known)
     content = dump(twin)
     load(content)
     Path(out).write_bytes(content)
     if page:
         beside = Path(out).with_suffix(".html")
-        known = twin_page.material(
+        shown = twin_page.material(
             recording, material, chosen.scores, str(chosen.candidate), chosen.why, held, replace(made, twin=twin)
         )
-        report.write(beside, known)
+        report.write(beside, shown)
         told = replace(told, page=str(beside))
     return replace(told, out=str(out))
 
@@ -117,10 +127,10 @@ def _chosen(
     final = plant(frame, start, found)
     factors = noise.tuned(final, frame, material.pieces)
     by_block = {
-        block: virtual.added(noise.scaled(held, *factors), material.virtual, _without(material, block))
+        block: virtual.added(noise.scaled(held, factors), material.virtual, _without(material, block))
         for block, held in scores.plants[candidate].items()
     }
-    final = virtual.added(noise.scaled(final, *factors), material.virtual, material.pieces)
+    final = virtual.added(noise.scaled(final, factors), material.virtual, material.pieces)
     return Chosen(final, by_block, candidate, scores, why)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from agent.core.nouns import F8
 from agent.fit import holdout, report
 from agent.fit.assembly import Assembled, HeldOut
 from agent.fit.identify.choice import Scores
@@ -17,7 +16,13 @@ from agent.twin import simulate
 
 
 def material(
-    recording: Recording, used: Material, scores: Scores, chosen: str, why: str, held: Sequence[HeldOut], made: Assembled
+    recording: Recording,
+    used: Material,
+    scores: Scores,
+    chosen: str,
+    why: str,
+    held: Sequence[HeldOut],
+    made: Assembled,
 ) -> report.Material:
     """All that the page shows, in the channels' units."""
     settled = [h.settled for h in held]

@@ -39,7 +39,8 @@ class VirtualScore:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A finished fit. folds: NRMSE of each candidate and rival, block by block."""
+    """A finished fit. folds: NRMSE of each candidate and rival, block by block; details: what the kind has to say
+    besides, as lines."""
 
     recording: str
     out: str
@@ -54,6 +55,7 @@ class Report:
     folds: Mapping[str, F8]
     outputs: tuple[OutputScore, ...]
     virtual: tuple[VirtualScore, ...]
+    details: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """For the terminal."""
@@ -65,6 +67,7 @@ class Report:
             "free-run NRMSE over blocks that were held out, their geometric mean first:",
             *(f"  {name.ljust(24)} {_folds(errors)}" for name, errors in self.folds.items()),
             f"chosen: {self.why}",
+            *self.details,
             f"twin: {self.model}, largest eigenvalue {self.radius:.4f}; free runs over held-out blocks, in units:",
             *("  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in table),
             f"  charts: the largest deviation or CUSUM in {self.held_out_rows} healthy held-out rows; 1 is the limit",

@@ -21,6 +21,7 @@ import anyio
 
 from agent.core.nouns import Command, Question
 from agent.engine.asset import Model
+from agent.engine.maintenance import ASKED
 from agent.engine.state import ModelState
 from agent.runtime import clock
 from agent.runtime.cycle import Cycle
@@ -55,7 +56,8 @@ async def run(
                 asked_ns[target] = clock.now_ns()
                 question = _question(model, kept, target, cycle.state.seq)
                 if question is not None:
-                    args = await _answered(worker, question)
+                    about = {ASKED: str(cycle.state.t_ns)}
+                    args = about | await _answered(worker, question)
                     command = Command(f"worker-{next(number)}", question.do, target, "gateway", args)
                     inboxes[cycle.asset.id].command(command)
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.core.nouns import F8
-from agent.twin import cusum, deviation, isolation, whitening
+from agent.twin import cusum, deviation, isolation, trust, whitening
 from agent.twin.isolation import Finding
+from agent.twin.trust import Level, Verdict
 from agent.twin.twin import Charts, Twin
 
 
@@ -16,7 +17,8 @@ from agent.twin.twin import Charts, Twin
 class State:
     """z f8[p]: normalised residuals of the last period (NaN: none). share: how much one counts, 0 to 1; past f8[p,q],
     ewma f8[p], sums f8[2,p]: of `whitening`, `deviation`, `cusum`; empty where the twin has no charts. window: what
-    isolation looks at; None where the twin has no signatures."""
+    isolation looks at; None where the twin has no signatures. trusted: what a verdict rests on; None where the twin has
+    no reference for one."""
 
     z: F8
     share: float
@@ -24,6 +26,7 @@ class State:
     ewma: F8
     sums: F8
     window: isolation.State | None
+    trusted: trust.State | None
 
 
 def begin(twin: Twin) -> State:
@@ -37,18 +40,22 @@ def begin(twin: Twin) -> State:
         ewma=deviation.begin(charts.deviation) if charts else none,
         sums=cusum.begin(charts.cusum) if charts else none,
         window=isolation.begin(twin.isolation) if twin.isolation else None,
+        trusted=trust.begin(twin.trust) if twin.trust else None,
     )
 
 
 def resume(twin: Twin, state: State) -> State:
-    """After a stop: what was seen of small, lasting departures stands still meanwhile; the rest is over."""
-    return replace(begin(twin), sums=state.sums)
+    """After a stop: what was seen of small, lasting departures, and the verdict, stand still meanwhile; the rest is
+    over."""
+    kept = trust.broken(state.trusted) if state.trusted else None
+    return replace(begin(twin), sums=state.sums, trusted=kept)
 
 
 def fold(twin: Twin, state: State, z: F8, remoteness: float, periods: int, *, settling: bool) -> State:
     """`periods` on. z f8[p]: normalised residuals; remoteness: 1 is the edge of what the twin has seen. While the
     reference settles a residual says nothing yet."""
     charts, share = twin.charts, whitening.trust(state.share, remoteness, periods)
+    state = replace(state, trusted=_trusted(twin, state, z, share, periods, settling=settling))
     if charts is None:
         return replace(state, z=z, share=1.0 if settling else share)
     past = whitening.coast(charts.whitening, state.past, periods - 1)
@@ -59,6 +66,23 @@ def fold(twin: Twin, state: State, z: F8, remoteness: float, periods: int, *, se
     if twin.isolation is None or state.window is None:
         return state
     return replace(state, window=isolation.fold(twin.isolation, state.window, z, trust=share, periods=periods))
+
+
+def _trusted(twin: Twin, state: State, z: F8, share: float, periods: int, *, settling: bool) -> trust.State | None:
+    """What a verdict rests on: rows that count in full, one after the other."""
+    if twin.trust is None or state.trusted is None:
+        return None
+    if settling or share < 1.0:
+        return trust.broken(state.trusted)
+    before = trust.broken(state.trusted) if periods > 1 else state.trusted
+    return trust.fold(twin.trust, before, z)
+
+
+def verdict(twin: Twin, state: State) -> Verdict:
+    """What the reference filter's word is worth."""
+    if twin.trust is None or state.trusted is None:
+        return Verdict(Level.UNKNOWN, -1, "this twin has no healthy rows to compare with")
+    return trust.verdict(twin.trust, state.trusted)
 
 
 def _charted(charts: Charts, state: State, w: F8) -> State:
@@ -93,6 +117,7 @@ def finding(twin: Twin, state: State) -> Finding:
 
 def recalibrated(twin: Twin, state: State, output: int) -> State:
     """After a sensor was set right: what was held against it is forgotten, that of the others stays."""
+    state = replace(state, trusted=begin(twin).trusted)
     if twin.charts is None:
         return state
     past, ewma, sums = state.past.copy(), state.ewma.copy(), state.sums.copy()

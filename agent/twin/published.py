@@ -3,7 +3,7 @@
 for each measured output   expected residual spread deviation cusum skill coverage
 for each virtual output    value spread
 for each health parameter  value spread
-of the twin as a whole     remoteness, finding (in words), and the probability of each known fault
+of the twin as a whole     remoteness, finding (in words), trust and why, the probability of each known fault
 for each life              in words, p5 p50 p95 not_before p_fail
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from agent.core import quality
 from agent.core.nouns import F8, U4, Kind, Mask, Point, Role, Values
-from agent.twin import accuracy, judging, living, whitening
+from agent.twin import accuracy, judging, living, trust, whitening
 from agent.twin.kind import Channel, Health
 from agent.twin.signature import Fault
 from agent.twin.twin import Twin
@@ -50,17 +50,41 @@ def points(twin: Twin) -> tuple[Point, ...]:
         *(point for h in twin.plant.health for point in _health_points(h)),
         Point(f"{GROUP}/remoteness", Role.STATUS, description="1 = the edge of what the twin has seen"),
         Point(f"{GROUP}/finding", Role.FINDING, kind=Kind.TEXT, description="which fault the residuals speak for"),
-        *(_fault_point(fault) for fault in _faults(twin)),
+        *_trust_points(twin),
+        *(_fault_point(twin, fault) for fault in _faults(twin)),
         *living.points(twin, GROUP),
     )
+
+
+def _trust_points(twin: Twin) -> tuple[Point, ...]:
+    if twin.trust is None:
+        return ()
+    name, why = f"{GROUP}/trust", "what the twin's residuals say of it, beside those of healthy rows"
+    return (
+        Point(name, Role.TRUST, kind=Kind.ENUMERATION, enum=trust.WORDS, description=why),
+        Point(f"{name}_reason", Role.TRUST, of=name, kind=Kind.TEXT, description="why"),
+    )
+
+
+def _trust(twin: Twin, judge: judging.State) -> tuple[tuple[float, ...], str]:
+    """Level and the place of its reason; the reason, with the output that it is about."""
+    if twin.trust is None:
+        return (), ""
+    said = judging.verdict(twin, judge)
+    about = f"{twin.plant.outputs[said.output].tag}: " if said.output >= 0 else ""
+    return (float(said.level), np.nan), about + said.reason
 
 
 def _faults(twin: Twin) -> tuple[Fault, ...]:
     return twin.isolation.faults if twin.isolation else ()
 
 
-def _fault_point(fault: Fault) -> Point:
-    return Point(f"{GROUP}/fault.{fault.name.replace('/', '.')}", Role.FAULT, description=fault.component)
+def _fault_point(twin: Twin, fault: Fault) -> Point:
+    """Of the tag or the health parameter that is to blame."""
+    name = f"{GROUP}/fault.{fault.name.replace('/', '.').replace(' ', '-')}"
+    health = any(h.name == fault.name for h in twin.plant.health)
+    of = f"{GROUP}/{fault.name}" if health else fault.component if fault.component in twin.tags else None
+    return Point(name, Role.FAULT, of=of, description=fault.name)
 
 
 def absent(twin: Twin, why: int = quality.BAD_DATA_UNAVAILABLE) -> Values:
@@ -75,6 +99,7 @@ def values(twin: Twin, said: Said, judge: judging.State, scores: accuracy.State,
     likely = {s.name: s.probability for s in finding.suspects}
     faults = np.array([likely.get(f.name, 0.0) for f in _faults(twin)])
     lives, lives_status, lives_text = living.values(twin, life)
+    level, reason = _trust(twin, judge)
     of_outputs = _of_outputs(twin, said, judge, scores)
     head = np.concatenate(
         [
@@ -83,13 +108,16 @@ def values(twin: Twin, said: Said, judge: judging.State, scores: accuracy.State,
             np.column_stack([said.health, said.health_spread]).ravel(),
         ]
     )
-    status = np.full(len(head) + 2 + len(faults) + len(lives), _model(said), np.uint32)
+    own = np.array([said.remoteness, np.nan, *level])
+    status = np.full(len(head) + len(own) + len(faults) + len(lives), _model(said), np.uint32)
     status[: of_outputs.size] = _output_status(said, of_outputs).ravel()
     status[len(status) - len(lives) :] = lives_status
-    first = len(head) + 2 + len(faults)
+    first = len(head) + len(own) + len(faults)
     texts = {len(head) + 1: finding.text or finding.reason}
+    if level:
+        texts[len(head) + 3] = reason
     texts.update({first + k * living.PER_PART: words for k, words in enumerate(lives_text)})
-    return Values(np.concatenate([head, (said.remoteness, np.nan), faults, lives]), status, texts)
+    return Values(np.concatenate([head, own, faults, lives]), status, texts)
 
 
 def _of_outputs(twin: Twin, said: Said, judge: judging.State, scores: accuracy.State) -> F8:

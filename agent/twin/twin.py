@@ -25,6 +25,7 @@ from agent.twin.life import Lives
 from agent.twin.loop import Control
 from agent.twin.plant import Plant, kind
 from agent.twin.signature import Signatures
+from agent.twin.trust import Reference
 from agent.twin.whitening import Whitening
 
 FORMAT = "edgetwin twin"
@@ -63,6 +64,7 @@ class Twin:
     score: Mapping[str, Any]
     training: Mapping[str, Any]
     charts: Charts | None = None
+    trust: Reference | None = None
     isolation: Signatures | None = None
     lives: Lives | None = None
     control: Control | None = None
@@ -107,6 +109,7 @@ class _File:
     noise: _Noise
     domain: Domain
     charts: Charts | None = None
+    trust: Reference | None = None
     isolation: Signatures | None = None
     lives: Lives | None = None
     control: Control | None = None
@@ -139,6 +142,7 @@ def load(content: bytes) -> Twin:
         score=file.score,
         training=file.training,
         charts=file.charts,
+        trust=file.trust,
         isolation=file.isolation,
         lives=file.lives,
         baseline=file.baseline,
@@ -170,6 +174,7 @@ def dump(twin: Twin) -> bytes:
         noise=_Noise(plant.R, plant.quantum, twin.reference, twin.spread),
         domain=twin.domain,
         charts=twin.charts,
+        trust=twin.trust,
         isolation=twin.isolation,
         lives=twin.lives,
         baseline=twin.baseline,
@@ -179,8 +184,9 @@ def dump(twin: Twin) -> bytes:
 
 
 def fingerprint(twin: Twin) -> str:
-    """SHA-256 of all that it computes with: a twin that a person approves goes on with the state it has."""
-    return hashlib.sha256(dump(replace(twin, baseline=None))).hexdigest()
+    """SHA-256 of all that the daemon computes with: a twin that a person approves, or that is told of the PLC's loops,
+    goes on with the state it has."""
+    return hashlib.sha256(dump(replace(twin, baseline=None, control=None))).hexdigest()
 
 
 def _known(content: bytes) -> Any:
@@ -213,6 +219,7 @@ def _problems(twin: Twin) -> list[str]:
     wrong = [text for good, text in checks if not good]
     wrong += twin.domain.problems(len(plant.inputs) + p)
     wrong += twin.charts.problems(p) if twin.charts else []
+    wrong += twin.trust.problems(p) if twin.trust else []
     wrong += twin.isolation.problems(p) if twin.isolation else []
     wrong += life.problems(plant, twin.lives) if twin.lives else []
     wrong += twin.baseline.problems() if twin.baseline else []

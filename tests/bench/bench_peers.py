@@ -32,6 +32,7 @@ from peers import free_port
 
 CACHE = Path(os.environ.get("EDGETWIN_BENCH_CACHE", Path.home() / ".cache" / "edgetwin-bench"))
 SETTLE_S, ARRIVE_S = 6.0, 90.0
+AS_MUCH = {"figures": ["last"], "layout": "columns"}  # as Node-RED sends
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,8 @@ def nodered(bench, stack):
     mine = [
         edgetwin(bench, "edgetwin, 10 x 1000 uint16", them, words=1000),
         edgetwin(bench, "edgetwin, 10 x 500 float32", them, floats=500),
-        edgetwin(bench, "edgetwin, 10 x 1000 uint16, last", them, words=1000, figures=["last"]),
-        edgetwin(bench, "edgetwin, 10 x 1000 uint16, last, no raw", them, words=1000, figures=["last"], raw=False),
+        edgetwin(bench, "edgetwin, 10 x 1000 uint16, columns", them, words=1000, **AS_MUCH),
+        edgetwin(bench, "edgetwin, 10 x 1000 uint16, columns, no raw", them, words=1000, raw=False, **AS_MUCH),
     ]
     home = absent_or(peer_nodered.installed)
     if not home:
@@ -184,14 +185,14 @@ def spread(values, digits=1):
 def table(subjects):
     columns = [("CPU % of a core", 20), ("CPU/yard", 10), ("RSS MiB", 9), ("PSS MiB", 9), ("req/s", 8), ("msg/s", 7),
                ("KiB/s", 7), ("values/s", 10), ("new/s", 8)]  # fmt: skip
-    print(f"\n{'':42}" + "".join(f"{name:>{width}}" for name, width in columns))
+    print(f"\n{'':44}" + "".join(f"{name:>{width}}" for name, width in columns))
     for subject in subjects:
         w = subject.windows
         middle = {figure: statistics.median(getattr(one, figure) for one in w) for figure in vars(w[0])}
         plain = ("rss", "pss", "requests", "messages", "kib", "values", "new")
         figures = [spread([one.cpu for one in w]), f"{middle['work']:.2f}", *(f"{middle[f]:.0f}" for f in plain)]
         cells = [f"{text:>{width}}" for text, (_, width) in zip(figures, columns, strict=True)]
-        print(f"{subject.name:42}" + "".join(cells))
+        print(f"{subject.name:44}" + "".join(cells))
 
 
 def verdicts(goals):

@@ -1,7 +1,8 @@
 """The daemon as a subject: `edgetwin run` with a configuration written here, one asset a machine.
 
 It publishes over MQTT QoS 1 each second, for each machine, one summary: of every tag its name with min, mean, max,
-last, std and the share of good time over that second, or with those `figures` alone.
+last, std and the share of good time over that second, or with those `figures` alone; with `layout="columns"` without
+the names, which go once before.
 """
 
 import sys
@@ -19,11 +20,11 @@ def tag_list(words=0, floats=0):
     return COLUMNS + "".join(rows)
 
 
-def command(folder, machines, broker_port, words=0, floats=0, raw=True, figures=None):
+def command(folder, machines, broker_port, words=0, floats=0, raw=True, figures=None, layout="named"):
     """The command that runs the daemon on these machines."""
     names = [f"m{i}" for i in range(len(machines))]
     (folder / "tags.csv").write_text(tag_list(words, floats))
-    more = {"figures": figures} if figures else {}
+    more = {"layout": layout} | ({"figures": figures} if figures else {})
     tree = {
         "gateway": {"id": folder.name},
         "state_dir": str(folder / "state"),
@@ -47,4 +48,6 @@ def values(topic, message):
     """The newest value of each tag in a summary."""
     if message.get("kind") != "summary" or message["asset"] == "gateway":
         return {}
+    if "columns" in message:
+        return {f"{message['asset']}/{place}": value for place, value in enumerate(message["columns"]["last"])}
     return {f"{message['asset']}/{name}": tag["last"] for name, tag in message["tags"].items()}

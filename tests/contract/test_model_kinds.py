@@ -13,7 +13,7 @@ from agent.core import quality, wire
 from agent.core.nouns import Frame, Mode, Names, Values
 
 MODELS = Path(__file__).parents[2] / "configs" / "models"
-KINDS = [("twin.linear", "two-tank.twin.json"), ("detect.onnx", "two-tank.detector.onnx")]
+KINDS = [("twin", "two-tank.twin.json"), ("detect.onnx", "two-tank.detector.onnx")]
 SECOND = 1_000_000_000
 HEALTHY = {
     "pump/speed": 68.7, "pump/flow": 0.992, "pump/pressure": 0.159, "valve/position": 50.9, "upper/level": 0.302,

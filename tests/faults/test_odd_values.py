@@ -9,10 +9,11 @@ import math
 
 import numpy as np
 import pytest
+import twin_rig
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from twin_rig import params
 
+from agent import twin
 from agent.core import quality, wire
 from agent.core.blocks import plan, readings
 from agent.core.conditions import Rule
@@ -27,7 +28,6 @@ from agent.runtime.inbox import Route, routed
 from agent.runtime.journal import Record
 from agent.sinks.mqtt import payload
 from agent.store import record as records
-from agent.twin import linear
 
 SECOND = 1_000_000_000
 TWIN = ("pump/speed", "upper/level", "lower/level")
@@ -81,10 +81,10 @@ def tag_lists(draw):
 
 
 def asset_of(tags):
-    """An asset with a linear twin, a limit on a value and one on a deviation; its mode is a rule over a value."""
-    twin = params()
-    given_points = tuple(Point(f"rig/{p.id}", p.role, kind=p.kind) for p in linear.points(twin))
-    model = Model("twin", linear, twin, "hash", given_points, len(tags) + 1)
+    """An asset with a twin, a limit on a value and one on a deviation; its mode is a rule over a value."""
+    made = twin_rig.twin()
+    given_points = tuple(Point(f"rig/{p.id}", p.role, kind=p.kind) for p in twin.points(made))
+    model = Model("twin", twin, made, "hash", given_points, len(tags) + 1)
     measured = tuple(Point(t.id, Role.MEASURED, kind=t.kind) for t in tags)
     rules = (
         Rule("upper/level.high", "upper/level", "limit", "high", 0.4, of="upper/level"),

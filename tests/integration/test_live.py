@@ -99,12 +99,12 @@ def test_a_killed_opcua_child_comes_back_and_nothing_else_notices(live):
     until(lambda: scada_reads(live), 30)
 
 
-def scada_reads(live):
+def scada_reads(live, point="rig/lower/level"):
     """One value read by an OPC UA client of its own process, with the witness's login."""
     script = ROOT / "tests" / "scada_read.py"
     done = subprocess.run(
         [sys.executable, script, live.rig.endpoint, "scada", live.rig.password_file, live.rig.folder / "scada",
-         "rig/lower/level"], capture_output=True, text=True, timeout=30, check=False,
+         point], capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     return json.loads(done.stdout) if done.returncode == 0 else None
 
@@ -114,6 +114,15 @@ def test_scada_reads_a_value_with_unit_and_status(live):
     assert read["status"] == "Good"
     assert read["unit"] == "m"
     assert 0 < read["value"] < 2
+
+
+def test_scada_status_and_read_tell_how_far_a_model_is_believed(live):
+    read = until(lambda: scada_reads(live, "rig/state/twin.baseline"), 30)
+    assert read == {"value": "provisional: its file has no baseline", "unit": None, "status": "Good"}
+    done = edgetwin("read", "configs/two-tank.yaml", "--state-dir", live.state_dir, "rig/state/detector.baseline")
+    assert "provisional: its file has no baseline" in done.stdout
+    shown = edgetwin("status", "--socket", live.rig.feed).stdout
+    assert "  model twin: provisional: its file has no baseline" in shown
 
 
 def test_node_opcua_reads_the_level_with_unit_and_status(live, tmp_path_factory, tmp_path):

@@ -111,7 +111,7 @@ async def test_a_recording_keeps_the_newest_and_never_grows_beyond_its_size(serv
 @pytest.mark.anyio
 @pytest.mark.parametrize("place", ["/dev/full", "gone/bus.trace"])
 async def test_a_disk_that_is_full_ends_the_recording_and_nothing_else(server, tmp_path, caplog, place):
-    async with running(modbus, config(server, tmp_path / place), TAGS) as rig:
+    async with running(modbus, config(server, tmp_path / place, timeout_s=2.0), TAGS) as rig:
         await rig.until(lambda: len(rig.batches) >= 5)
         assert rig.good
         assert not rig.downs

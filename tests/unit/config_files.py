@@ -53,7 +53,7 @@ TWO = YAML.replace(
     "      tags: {pump/flow: {address: input:102, scan: 5, eu_hi: 4}}\n"
     "      residuals: {on_delay_s: 9}\n      summary_s: 30\nsources:\n  - {id: plc1",
 )
-TWIN = TWO.replace("assets:", "    models: [{name: twin, type: twin.linear, file: twin.twin, every: 2}]\nassets:")
+TWIN = TWO.replace("assets:", "    models: [{name: twin, type: twin, file: twin.twin, every: 2}]\nassets:")
 CONTENT = b"tags lower/level motor/current\nunits m A"
 
 
@@ -125,7 +125,7 @@ def real_kinds_in_name(monkeypatch):
     driver = SimpleNamespace(Config=Driver, run=None, check=check)
     monkeypatch.setattr(kinds, "driver", found({"modbus": driver, "opcua": driver, "self": driver}))
     monkeypatch.setattr(kinds, "sink", found({"mqtt": sink, "feed": feed}))
-    monkeypatch.setattr(kinds, "model", found({"twin.linear": Twin}))
+    monkeypatch.setattr(kinds, "model", found({"twin": Twin}))
 
 
 def write(folder, yaml=YAML, csv=CSV, **models):

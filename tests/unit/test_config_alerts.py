@@ -107,7 +107,6 @@ def test_a_package_alone_is_a_kind_where_it_is_one(monkeypatch):
     for name in ("load", "points", "init", "step"):
         monkeypatch.setattr(agent.twin, name, lambda *a: None, raising=False)
     assert kinds.model("twin") is agent.twin
-    assert kinds.model("twin.linear").__name__ == "agent.twin.linear"
     with pytest.raises(kinds.NoKind, match="did you mean detect"):
         kinds.model("detect.onxn")
     with pytest.raises(kinds.NoKind, match="'detect'"):

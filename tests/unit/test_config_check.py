@@ -230,7 +230,7 @@ def test_semicolons_quotes_and_decimal_commas_are_read(tmp_path):
     assert state.enum == {0: "off", 2: "running"}
 
 
-MODEL = "    models: [{name: twin, type: twin.linear, file: twin.twin}]\nassets:"
+MODEL = "    models: [{name: twin, type: twin, file: twin.twin}]\nassets:"
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_a_model_that_is_not_there_hides_limits_on_its_points_only(tmp_path):
 
 
 def test_two_models_may_not_give_the_same_point(tmp_path):
-    two = MODEL.replace("}]", "}, {name: other, type: twin.linear, file: other.twin}]")
+    two = MODEL.replace("}]", "}, {name: other, type: twin, file: other.twin}]")
     path = write(tmp_path, changed("assets:", two), twin=b"tags lower/level", other=b"tags lower/level")
     assert {f[0] for f in problems(path)} == {"other.twin"}
 

@@ -121,7 +121,7 @@ def test_what_needs_a_number_takes_no_array(tmp_path, old, new, said):
 
 
 def test_a_model_takes_no_array_and_a_derived_tag_gladly(tmp_path):
-    yaml = YAML.replace("assets:", "    models: [{name: twin, type: twin.linear, file: twin.twin}]\nassets:")
+    yaml = YAML.replace("assets:", "    models: [{name: twin, type: twin, file: twin.twin}]\nassets:")
     path = write(tmp_path, yaml, HEAD + ROWS + POWER, twin=b"tags oven/zones\nunits degC")
     (found,) = check(path)
     assert "is an array in class rig@1, expected a number" in found.text

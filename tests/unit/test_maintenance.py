@@ -1,7 +1,7 @@
 """Maintenance through the engine: what is silent, what goes on, what is set back, and how it is taken back."""
 
 import pytest
-from engine_world import at, batch, high, tick
+from engine_world import SECOND, at, batch, high, tick
 from keeper import kept
 from test_engine_models import FINDING, WEAR, play, told
 
@@ -97,6 +97,17 @@ def test_a_model_is_told_of_one_component_or_tag_at_a_time():
     state, shots = play(built, [at_level(1), at_level(2, both)])
     assert "replaced pump, recalibrated tank/level, recalibrated tank/flow by jane" in shots[1].events[1].text
     assert (state.models[0].state.wear, state.models[0].state.life) == (0.0, "tank/flow set right")
+
+
+def test_a_prediction_that_was_asked_before_the_replacement_is_not_believed():
+    built = kept()
+    life = [
+        Command(str(t), "life", "rig/twin", "gateway", {"text": f"{t} h", "asked_ns": str(t * SECOND)}) for t in (1, 3)
+    ]
+    begun = at_level(2, care("begin", replaced="pump"))
+    _, shots = play(built, [at_level(1), begun, at_level(3, care("end"), life[0]), at_level(4, life[1])])
+    assert [told(built, s) for s in shots[2:]] == ["no estimate, 1 steps", "3 h, 2 steps"]
+    assert changes(shots)[3] == []
 
 
 def test_an_undo_takes_back_one_step_and_no_more():

@@ -54,7 +54,7 @@ class Answering:
 
 def cycle(word, kind, entered_ns=1):
     model = Model("twin", kind, None, "hash", (), 1)
-    state = SimpleNamespace(seq=5, models=(ModelState(word, entered_ns, np.zeros(0), np.zeros(0, np.uint32)),))
+    state = SimpleNamespace(seq=5, t_ns=7, models=(ModelState(word, entered_ns, np.zeros(0), np.zeros(0, np.uint32)),))
     return SimpleNamespace(asset=SimpleNamespace(id="rig", models=(model,)), state=state)
 
 
@@ -96,7 +96,7 @@ async def test_each_turn_and_each_urgent_change_asks_again():
 
 async def test_a_failure_comes_as_a_command_too():
     (command,) = await looked(cycle("calm", Wearing()), Answering("took longer than 60 s"), 1)
-    assert command.args == {"failed": "took longer than 60 s"}
+    assert command.args == {"failed": "took longer than 60 s", "asked_ns": "7"}
 
 
 async def test_who_has_no_question_or_does_not_hold_is_left_alone():

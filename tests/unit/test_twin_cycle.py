@@ -1,6 +1,7 @@
 """The twin's cycle: what it expects, follows, remembers over stops, and what it is told."""
 
 import math
+from dataclasses import replace
 
 import cycle_world as world
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from agent import twin as model
 from agent.core import quality, wire
 from agent.core.nouns import Command
+from agent.twin import trust
 from agent.twin.life import Forecast, Life, Lives, encode
 
 LEVEL = "y/0"
@@ -150,3 +152,32 @@ WHOLE = Forecast("", "", np.zeros(2), 50 * H, 100 * H, math.inf, 45 * H, 0.2, ma
 LIFE = Life(np.array([H, 2 * H]), 1000 * H, 500, "simulation", WHOLE, ())
 LIVES = Lives((), (), (), 1000 * H, 60.0, 500, "simulation")
 FAILING = world.twin().plant
+
+
+def test_its_trust_is_published_with_the_reason(tank):
+    two = np.ones(2)
+    # What white residuals of two thirds of the twin's spread would give over windows of 160 rows.
+    healthy = trust.Reference(
+        block=20,
+        blocks=8,
+        middle=0 * two,
+        scale=0.8 * two,
+        step=1.2 * two,
+        noise=-0.4 * two,
+        noise_low=0.8 * two,
+        noise_high=0.8 * two,
+        wander=-3.4 * two,
+        wander_high=3.0 * two,
+        bias_most=0.8 * two,
+    )
+    made = replace(tank, trust=healthy)
+    u, y = world.truth(500, 31)
+    y[250:] += 2.0 * world.SD * np.random.default_rng(1).normal(size=(250, 2))
+    _, given = world.played(model, made, u, y)
+    told = series(made, given, "twin/trust")
+    assert told[[100, 240, 499]].tolist() == [trust.Level.UNKNOWN, trust.Level.OK, trust.Level.OVER_CONFIDENT]
+    assert "times as noisy" in given[-1].texts[at(made, "twin/trust_reason")]
+
+
+def test_a_twin_without_healthy_rows_to_compare_with_has_no_trust_point(tank):
+    assert "twin/trust" not in [p.id for p in model.points(tank)]

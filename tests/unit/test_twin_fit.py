@@ -8,7 +8,7 @@ from agent.fit import simulation
 from agent.fit.recording import FitError
 from agent.fit.subspace import directions, modes, stable, varx
 from agent.fit.twin import fit
-from agent.twin import statespace
+from agent.twin import twin
 
 PARTS = {
     "inputs": ["pump/speed", "valve/position"],
@@ -17,6 +17,8 @@ PARTS = {
     "where": {"drive/state": 2},
     "settle_s": 20.0,
     "orders": (2,),
+    "kind": "linear",
+    "page": False,
 }
 
 
@@ -30,16 +32,17 @@ def fitted(tmp_path_factory):
 
 def test_the_file_says_what_it_was_made_of_and_how_good_it_is(fitted):
     folder, _, report = fitted
-    params = statespace.load((folder / "twin.json").read_bytes())
-    assert params.tags == ("pump/speed", "valve/position", "upper/level", "lower/level")
-    assert [c.tag for c in params.virtual] == ["upper/flow"]
-    assert params.period_s == 1.0
-    assert len(params.training["sha256"]) == 64
-    assert params.training["rows"] == report.rows
+    made = twin.load((folder / "twin.json").read_bytes())
+    assert made.tags == ("pump/speed", "valve/position", "upper/level", "lower/level")
+    assert [c.tag for c in made.plant.virtual] == ["upper/flow"]
+    assert made.plant.kind_name == "identified"
+    assert made.plant.period_s == 1.0
+    assert len(made.training["sha256"]) == 64
+    assert made.training["rows"] == report.rows
     for score in report.outputs:
         assert score.rmse < score.persistence
         assert score.nrmse < 0.3
-        assert 0 < score.worst <= 1.0
+        assert score.worst > 0
     assert report.virtual[0].share_of_range < 0.05
     assert any("upper/flow" in line for line in report.lines())
 
@@ -112,9 +115,31 @@ def write(path, columns, rows):
 def refused(tmp_path, columns, rows, **parts):
     recording = write(tmp_path / "bad.csv", columns, rows)
     with pytest.raises(FitError) as caught:
-        fit(recording, out=tmp_path / "twin.json", settle_s=0.0, orders=(1,), **parts)
+        fit(recording, out=tmp_path / "twin.json", settle_s=0.0, orders=(1,), **{"kind": "linear", **parts})
     assert not (tmp_path / "twin.json").exists()
     return str(caught.value)
+
+
+def test_a_kind_that_does_not_exist_is_named(tmp_path):
+    rows = [(k % 7, k % 5) for k in range(300)]
+    assert "kind 'neural'" in refused(tmp_path, ["u", "y"], rows, inputs=["u"], outputs=["y"], kind="neural")
+
+
+def test_a_curved_machine_gets_units_and_the_file_says_so(tmp_path):
+    draw = np.random.default_rng(8)
+    x, wanted, rows = 0.0, 0.0, []
+    for k in range(600):
+        wanted = draw.uniform(-1.5, 1.5) if k % 12 == 0 else wanted
+        rows.append((wanted, x + 0.01 * draw.standard_normal()))
+        x = 0.85 * x + 0.5 * np.tanh(2.5 * wanted)
+    path = write(tmp_path / "curved.csv", ["u", "y"], rows)
+    told = []
+    report = fit(path, inputs=["u"], outputs=["y"], out=tmp_path / "t.json", settle_s=0.0, orders=(1,), say=told.append)
+    made = twin.load((tmp_path / "t.json").read_bytes())
+    assert made.plant.params.tanh is not None
+    assert "units" in report.model
+    assert len(told) == len(report.folds) - 2
+    assert "free-run" in (tmp_path / "t.html").read_text()
 
 
 def test_a_signal_that_never_moves_is_named(tmp_path):

@@ -55,7 +55,7 @@ def test_a_longer_period_holds_the_last_row(tmp_path):
         ("time,x\n0,1\n1,abc\n2,3\n", r"csv:3: x is 'abc'"),
         ("time,x\n0,1\n1\n2,3\n", r"csv:3: 1 cells, expected 2"),
         ("time,x,x\n0,1,1\n1,2,2\n", "x stands there twice"),
-        ("a,x\n0,1\n1,2\n", "no column of time"),
+        ("a,x\nfoo,1\nbar,2\n", "time 'foo'"),
         ("time,x\nnoon,1\n1,2\n", r"csv:2: time 'noon'"),
         ("time,x\n0,1\n", "at least two rows"),
         ("time,x\n3,1\n3,1\n", "never goes forward"),

@@ -87,7 +87,13 @@ def folds(pieces: Sequence[Piece], orders: Sequence[int]) -> list[Fold]:
 
 
 def compared(
-    pieces: Sequence[Piece], frame: Frame, *, orders: Sequence[int], nonlinear: bool, seed: int, say: Callable[[str], None]
+    pieces: Sequence[Piece],
+    frame: Frame,
+    *,
+    orders: Sequence[int],
+    nonlinear: bool,
+    seed: int,
+    say: Callable[[str], None],
 ) -> tuple[Scores, Candidate, str]:
     """All scores, the candidate that is chosen, and why in a sentence."""
     scores, splits = Scores(), folds(pieces, orders)
@@ -120,7 +126,9 @@ def within_one_error(scores: Scores, candidates: Sequence[Candidate]) -> Candida
     return best
 
 
-def fitted(candidate: Candidate, start: Linear, pieces: Sequence[Piece], frame: Frame, *, final: bool, seed: int) -> Refined:
+def fitted(
+    candidate: Candidate, start: Linear, pieces: Sequence[Piece], frame: Frame, *, final: bool, seed: int
+) -> Refined:
     """The candidate fitted to pieces; a plain linear one as it starts, its states looked at."""
     return refined(
         start,

@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agent.core.nouns import F8
+from agent.core.nouns import F8, Mask
 from agent.fit.identify.network import Network, jacobian, run
 
 RADIUS = 0.9995
-LEAST_GAIN = 1e-4
+LEAST_GAIN = 2e-3
+PATIENCE = 4
+LEAST = 1e-9
 MOST_DAMPING = 1e7
 
 
@@ -82,12 +84,12 @@ def fit(net: Network, x0: F8, rows: Rows, prior: Prior, iterations: int, every: 
         with np.errstate(invalid="ignore"):
             better = (other.cost < best.cost) & (_radius(other.net.A) < RADIUS)
         gained = np.where(better, (best.cost - other.cost) / best.cost, 0.0)
-        stalled = np.where(better & (gained > LEAST_GAIN), 0, stalled + 1)
+        stalled = np.where(gained > LEAST_GAIN, 0, stalled + 1)
         best = _where(better, other, best)
         damping = np.where(better, damping / 5.0, damping * 4.0)
-        if np.all((stalled > 6) | (damping > MOST_DAMPING)):
+        if np.all((stalled > PATIENCE) | (damping > MOST_DAMPING)):
             break
-        damping = np.clip(damping, 1e-9, 10 * MOST_DAMPING)
+        damping = np.clip(damping, LEAST, 10 * MOST_DAMPING)
     return best
 
 
@@ -102,16 +104,8 @@ def _scored(net: Network, x0: F8, rows: Rows, prior: Prior) -> Fit:
 def _step(now: Fit, rows: Rows, prior: Prior, damping: F8, every: int) -> tuple[F8, F8]:
     """theta f8[b,q] and x0 f8[b,seg,n] after the damped Gauss-Newton step."""
     n, theta = now.net.n, now.net.flat()
-    b, q, count = len(theta), theta.shape[1], now.x0.shape[1]
-    H, g = np.zeros((b, count, q + n, q + n)), np.zeros((b, count, q + n))
-    for first, yhat, dy in jacobian(now.net, now.x0, rows.u, every):
-        at = slice(first, first + every * (len(yhat) - 1) + 1, every)
-        off, root = rows.residual(yhat, at)
-        J = (dy * root[..., None]).transpose(1, 2, 0, 3, 4).reshape(b, count, -1, q + n)
-        off = off.transpose(1, 2, 0, 3).reshape(b, count, -1, 1)
-        Jt = J.swapaxes(2, 3)
-        H += Jt @ J
-        g += (Jt @ off)[..., 0]
+    q = theta.shape[1]
+    H, g = _normal(now, rows, every)
     Hxx = H[..., q:, q:] + np.eye(n) * prior.start
     Hxx = Hxx + damping[:, None, None, None] * (np.eye(n) * np.einsum("bsii->bsi", Hxx)[..., None])
     gx = g[..., q:] - prior.start * now.x0
@@ -119,21 +113,37 @@ def _step(now: Fit, rows: Rows, prior: Prior, damping: F8, every: int) -> tuple[
     # Schur: theta first, with each segment's start taken out.
     solved = np.linalg.solve(Hxx, np.concatenate([Htx.swapaxes(2, 3), gx[..., None]], axis=3))
     whole = H[..., :q, :q].sum(axis=1) + np.eye(q) * prior.ridge
-    whole = whole + damping[:, None, None] * np.eye(q) * (np.einsum("bii->bi", whole)[..., None] + 1e-9)
-    reduced = whole - np.einsum("bsqn,bsnr->bqr", Htx, solved[..., :-1])
-    right = g[..., :q].sum(axis=1) - prior.ridge * (theta - prior.anchor.flat())
-    right = right - np.einsum("bsqn,bsn->bq", Htx, solved[..., -1])
-    dtheta = np.linalg.solve(reduced, right[..., None])[..., 0]
-    dx = solved[..., -1] - np.einsum("bsnq,bq->bsn", solved[..., :-1], dtheta)
+    whole = whole + damping[:, None, None] * np.eye(q) * (np.einsum("bii->bi", whole)[..., None] + LEAST)
+    taken = (Htx @ solved).sum(axis=1)
+    right = g[..., :q].sum(axis=1) - prior.ridge * (theta - prior.anchor.flat()) - taken[..., -1]
+    dtheta = np.linalg.solve(whole - taken[..., :-1], right[..., None])[..., 0]
+    dx = solved[..., -1] - (solved[..., :-1] @ dtheta[:, None, :, None])[..., 0]
     return theta + dtheta, now.x0 + dx
 
 
+def _normal(now: Fit, rows: Rows, every: int) -> tuple[F8, F8]:
+    """J' J f8[b,seg,q+n,q+n] and J' r f8[b,seg,q+n] of each segment."""
+    b, count, n = now.x0.shape
+    q = now.net.flat().shape[1]
+    H, g = np.zeros((b, count, q + n, q + n)), np.zeros((b, count, q + n, 1))
+    for first, yhat, dy in jacobian(now.net, now.x0, rows.u, every):
+        at = slice(first, first + every * (len(yhat) - 1) + 1, every)
+        off, root = rows.residual(yhat, at)
+        J = (dy * root[..., None]).transpose(1, 2, 0, 3, 4).reshape(b, count, -1, q + n)
+        Jt = J.swapaxes(2, 3)
+        H += Jt @ J
+        g += Jt @ off.transpose(1, 2, 0, 3).reshape(b, count, -1, 1)
+    return H, g[..., 0]
+
+
 def _radius(A: F8) -> F8:
-    finite = np.isfinite(A).all(axis=(1, 2))
+    finite = np.asarray(np.isfinite(A).all(axis=(1, 2)), np.bool_)
     return np.where(finite, np.abs(np.linalg.eigvals(np.where(finite[:, None, None], A, 0.0))).max(axis=1), np.inf)
 
 
-def _where(better: F8, a: Fit, b: Fit) -> Fit:
-    pick = [better[:, None, None], better]
-    net = Network(*(np.where(pick[0], x, y) for x, y in zip((a.net.W, a.net.G, a.net.V), (b.net.W, b.net.G, b.net.V), strict=True)))
-    return Fit(net, np.where(pick[0], a.x0, b.x0), np.where(better, a.cost, b.cost), np.where(better, a.error, b.error))
+def _where(better: Mask, a: Fit, b: Fit) -> Fit:
+    """Set by set the one or the other."""
+    wide = np.reshape(better, (-1, 1, 1))
+    pairs = ((a.net.W, b.net.W), (a.net.G, b.net.G), (a.net.V, b.net.V), (a.x0, b.x0))
+    W, G, V, x0 = (np.where(wide, x, y) for x, y in pairs)
+    return Fit(Network(W, G, V), x0, np.where(better, a.cost, b.cost), np.where(better, a.error, b.error))

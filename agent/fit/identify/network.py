@@ -56,9 +56,9 @@ class Network:
         b = len(flat)
         return Network(*(a.reshape(b, *s.shape[1:]) for a, s in ((W, self.W), (G, self.G), (V, self.V))))
 
-    def pick(self, rows: F8 | list[int] | slice) -> Network:
+    def pick(self, rows: list[int]) -> Network:
         """Some of the sets."""
-        return Network(self.W[rows], self.G[rows], self.V[rows])  # type: ignore[index]
+        return Network(self.W[rows], self.G[rows], self.V[rows])
 
 
 def run(net: Network, x0: F8, u: F8) -> tuple[F8, F8]:
@@ -89,35 +89,38 @@ def _walk(net: Network, x0: F8, u: F8) -> Iterator[tuple[F8, F8, F8]]:
 def jacobian(net: Network, x0: F8, u: F8, every: int = 1) -> Iterator[tuple[int, F8, F8]]:
     """Chunks of the run: (first row, y f8[rows,b,seg,p], dy f8[rows,b,seg,p,q+n]), the last n columns by x0.
 
-    every: only each such row is given; first counts rows of u."""
+    every: only each such row is given; first counts rows of u. The arrays are filled anew for the next chunk."""
     b, segments, n = x0.shape
     h, p, width = net.units, net.V.shape[1], net.W.shape[2]
     thin = width - h
-    nW, nG = n * width, h * thin
-    q = nW + nG + p * width
-    S = np.zeros((b, segments, n, q + n))
-    S[..., q:] = np.eye(n)
+    nW, nG, nV = n * width, h * thin, p * width
+    # No state depends on V: S leaves its columns out.
+    S = np.zeros((b, segments, n, nW + nG + n))
+    S[..., nW + nG :] = np.eye(n)
     A, E, C, K = net.W[..., :n], net.W[..., thin:], net.V[..., :n], net.V[..., thin:]
     Fx, eye_n, eye_p = net.G[..., :n], np.arange(n), np.arange(p)
-    ys: list[F8] = []
-    dys: list[F8] = []
-    first = 0
+    size = (b, segments, p, nW + nG + nV + n)
+    y, dy, first, filled = np.zeros((CHUNK, b, segments, p)), np.zeros((CHUNK, *size)), 0, 0
     for k, (_, phi, T) in enumerate(_walk(net, x0, u)):
         through = T[..., None] * Fx[:, None]
         if k % every == 0:
-            dy = (C[:, None] + K[:, None] @ through) @ S
+            seen = (C[:, None] + K[:, None] @ through) @ S
             if h:
-                dy[..., nW : nW + nG] += _outer(K[:, None] * T[..., None, :], phi[..., :thin])
-            dy[..., nW + nG : q].reshape(b, segments, p, p, width)[..., eye_p, eye_p, :] += phi[..., None, :]
-            ys.append(phi @ net.V.transpose(0, 2, 1))
-            dys.append(dy)
-        if len(ys) == CHUNK or (k == len(u) - 1 and ys):
-            yield first, np.array(ys), np.array(dys)
-            first, ys, dys = k + every - k % every, [], []
+                seen[..., nW : nW + nG] += _outer(K[:, None] * T[..., None, :], phi[..., :thin])
+            now = dy[filled]
+            now[..., : nW + nG], now[..., nW + nG + nV :] = seen[..., : nW + nG], seen[..., nW + nG :]
+            now[..., nW + nG : nW + nG + nV].reshape(b, segments, p, p, width)[..., eye_p, eye_p, :] = phi[..., None, :]
+            y[filled] = phi @ net.V.transpose(0, 2, 1)
+            filled += 1
+        if filled == CHUNK:
+            yield first, y, dy
+            first, filled = first + CHUNK * every, 0
         S = (A[:, None] + E[:, None] @ through) @ S
         S[..., :nW].reshape(b, segments, n, n, width)[..., eye_n, eye_n, :] += phi[..., None, :]
         if h:
             S[..., nW : nW + nG] += _outer(E[:, None] * T[..., None, :], phi[..., :thin])
+    if filled:
+        yield first, y[:filled], dy[:filled]
 
 
 def _outer(left: F8, psi: F8) -> F8:

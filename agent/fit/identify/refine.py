@@ -22,7 +22,7 @@ from agent.fit.pieces import Piece, chopped
 RIDGE = 3e-4
 RIDGE_OUTPUT = 3e-3
 RIDGE_START = 1e-4
-RESIDUALS = 8000
+RESIDUALS = 4000
 KICK = 0.02
 FROZEN = 1e9
 STARTS_ALONE = 3
@@ -59,7 +59,7 @@ def refined(
     every = max(1, sum(p.y.size for p in cut) // RESIDUALS)
     found = fit(net, x0, rows, prior, iterations or STARTS_ALONE, every)
     if len(net.W) > 1:
-        found = _agreed(found, cut, rows, prior, iterations, every, np.random.default_rng(seed))
+        found = _agreed(found, cut, rows, prior, iterations // 2, every, np.random.default_rng(seed))
     return _summed(found, rows)
 
 

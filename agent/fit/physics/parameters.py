@@ -95,9 +95,10 @@ def _remark(i: int, unknown: Sequence[Unknown], fit: Fit, sure: Certainty) -> st
     return "; ".join(said)
 
 
-def settled(sketch: Sketch, values: dict[str, float]) -> Params:
-    """The sketch's parameters with these values in place of what was unknown; health is new at them."""
+def settled(sketch: Sketch, theta: F8) -> Params:
+    """The sketch's parameters with theta f8[k] in place of what was unknown; health is new at them."""
     params = sketch.params
+    values = {n.parameter: float(v) for n, v in zip(sketch.unknown, theta, strict=True)}
     components = tuple(_component(c, values) for c in params.components)
     lines = tuple(_line(line, values) for line in params.lines)
     health = tuple(replace(w, nominal=values.get(w.parameter, w.nominal)) for w in params.health)

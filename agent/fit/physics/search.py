@@ -20,7 +20,7 @@ from agent.core.nouns import F8
 from agent.fit.physics.reading import Unknown
 from agent.fit.physics.trajectories import Trial
 
-CANDIDATES = 120
+CANDIDATES = 600
 EVALUATIONS = 40
 SEED = 4
 
@@ -50,6 +50,12 @@ class Scale:
         ratio = np.where(self.far, self.high / np.where(self.far, self.low, 1.0), 1.0)
         return np.asarray(np.where(self.far, self.low * ratio**s, self.low + (self.high - self.low) * s), np.float64)
 
+    def share(self, theta: F8) -> F8:
+        """s of values f8[...,k]."""
+        low, high = (np.where(self.far, end, 1.0) for end in (self.low, self.high))
+        far = np.log(np.where(self.far, theta, 1.0) / low) / np.where(self.far, np.log(high / low), 1.0)
+        return np.asarray(np.where(self.far, far, (theta - self.low) / (self.high - self.low)), np.float64)
+
     def slope(self, s: F8) -> F8:
         """d theta / d s: f8[k]."""
         ratio = np.where(self.far, self.high / np.where(self.far, self.low, 1.0), np.e)
@@ -64,14 +70,20 @@ def scale(unknown: Sequence[Unknown]) -> Scale:
 
 def fitted(trial: Trial, scaled: Scale, starts: F8, start_sd: F8, searches: int) -> list[Fit]:
     """The fits from several starts, the best first. starts f8[runs,n]; start_sd f8[n]: how far they may be off."""
-    spread = np.nanstd(trial.y.reshape(-1, trial.y.shape[-1]), axis=0)
-    found = [_search(trial, scaled, starts, start_sd, s, spread) for s in _begun(trial, scaled, starts, searches)]
+    spread = _spread(trial)
+    found = [
+        _search(trial, scaled, starts, start_sd, s, spread, EVALUATIONS)
+        for s in _begun(trial, scaled, starts, searches)
+    ]
     return sorted(found, key=lambda fit: fit.loss)
 
 
-def refined(trial: Trial, scaled: Scale, fit: Fit, start_sd: F8) -> Fit:
-    """The fit weighted by its own residuals: what is measured well counts for more."""
-    return _search(trial, scaled, fit.starts, start_sd, fit.s, fit.sigma)
+def refined(
+    trial: Trial, scaled: Scale, s: F8, starts: F8, start_sd: F8, sigma: F8, evaluations: int = EVALUATIONS
+) -> Fit:
+    """The fit from s, weighted by the residuals sigma of an earlier one (NaN: by the spread of each output): what is
+    measured well counts for more."""
+    return _search(trial, scaled, starts, start_sd, s, np.where(np.isnan(sigma), _spread(trial), sigma), evaluations)
 
 
 def _begun(trial: Trial, scaled: Scale, starts: F8, searches: int) -> list[F8]:
@@ -92,12 +104,11 @@ def _begun(trial: Trial, scaled: Scale, starts: F8, searches: int) -> list[F8]:
         axis=-1,
     )
     error = some.outputs(x) - some.y[:, :, None]
-    spread = np.nanstd(trial.y.reshape(-1, trial.y.shape[-1]), axis=0)
-    loss = np.nanmean((error / spread) ** 2, axis=(0, 1, 3))
+    loss = np.nanmean((error / _spread(trial)) ** 2, axis=(0, 1, 3))
     return [middle, *s[np.argsort(loss)[: searches - 1]]]
 
 
-def _search(trial: Trial, scaled: Scale, starts: F8, start_sd: F8, s: F8, sigma: F8) -> Fit:
+def _search(trial: Trial, scaled: Scale, starts: F8, start_sd: F8, s: F8, sigma: F8, evaluations: int) -> Fit:
     runs, n = starts.shape
     first = starts.copy()
     sight = _Sight(trial, scaled, first, start_sd, sigma)
@@ -106,14 +117,19 @@ def _search(trial: Trial, scaled: Scale, starts: F8, start_sd: F8, s: F8, sigma:
     low = np.concatenate([np.full(runs * n, -np.inf), np.zeros(len(s))])
     if len(z):
         z = least_squares(
-            sight.residual, z, sight.jacobian, bounds=(low, free), max_nfev=EVALUATIONS, ftol=1e-7, xtol=1e-7
+            sight.residual, z, sight.jacobian, bounds=(low, free), max_nfev=evaluations, ftol=1e-7, xtol=1e-7
         ).x
     error = sight.error(z)
     rms = np.sqrt(np.nanmean(error**2, axis=(0, 1)))
-    spread = np.nanstd(trial.y.reshape(-1, trial.y.shape[-1]), axis=0)
-    loss = float(np.mean((rms / np.where(spread > 0, spread, 1.0)) ** 2))
+    loss = float(np.mean((rms / _spread(trial)) ** 2))
     end = z[runs * n :]
     return Fit(scaled.theta(end), end, sight.starts(z), np.maximum(rms, 1e-9), loss)
+
+
+def _spread(trial: Trial) -> F8:
+    """Standard deviation of each output, f8[q]; 1 where it stands still."""
+    spread = np.nanstd(trial.y.reshape(-1, trial.y.shape[-1]), axis=0)
+    return np.asarray(np.where(spread > 0, spread, 1.0), np.float64)
 
 
 class _Sight:
@@ -121,7 +137,7 @@ class _Sight:
 
     def __init__(self, trial: Trial, scaled: Scale, first: F8, start_sd: F8, sigma: F8) -> None:
         self.trial, self.scaled, self.first, self.start_sd = trial, scaled, first, start_sd
-        self.sigma = np.where(sigma > 0, sigma, 1.0)
+        self.sigma = sigma
         self.at: F8 | None = None
         self.seen: tuple[F8, F8] = (np.zeros(0), np.zeros((0, 0)))
 

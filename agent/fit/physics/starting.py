@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from agent.core.nouns import F8
 from agent.fit.physics.reading import Sketch
-from agent.fit.physics.trajectories import Run
 from agent.fit.recording import FitError
 from agent.twin.kinds.physics import network
 from agent.twin.kinds.physics.params import Params
@@ -16,8 +13,8 @@ from agent.twin.kinds.physics.params import Params
 FIRST_ROWS = 5
 
 
-def starts(sketch: Sketch, runs: Sequence[Run]) -> tuple[F8, F8]:
-    """Where each run starts f8[runs,n] and how far that may be off f8[n], in the states' units.
+def starts(sketch: Sketch, y: F8) -> tuple[F8, F8]:
+    """Where each run of y f8[rows,runs,q] starts, f8[runs,n], and how far that may be off, f8[n], in the states' units.
 
     FitError names a state that no output shows and of which the file says nothing."""
     values, sds = [], []
@@ -29,15 +26,13 @@ def starts(sketch: Sketch, runs: Sequence[Run]) -> tuple[F8, F8]:
                 f"such as {start.state}: {{start: 0.3, within: 0.2}}"
             )
         if shown is None:
-            values.append(np.full(len(runs), start.mean))
+            values.append(np.full(y.shape[1], start.mean))
             sds.append(start.sd if np.isfinite(start.sd) else max(abs(start.mean), 1.0))
-            continue
-        j, gain, offset = shown
-        values.append(np.array([(np.nanmean(run.y[:FIRST_ROWS, j]) - offset) / gain for run in runs]))
-        spread = float(np.nanstd(np.concatenate([run.y[:, j] for run in runs])) / abs(gain))
-        sds.append(start.sd if np.isfinite(start.sd) else max(spread, 1e-6))
-    n = len(sketch.params.starts)
-    return np.array(values).reshape(n, -1).T, np.array(sds)
+        else:
+            j, gain, offset = shown
+            values.append((np.nanmean(y[:FIRST_ROWS, :, j], axis=0) - offset) / gain)
+            sds.append(start.sd if np.isfinite(start.sd) else max(float(np.nanstd(y[..., j])) / abs(gain), 1e-6))
+    return np.array(values).reshape(len(values), y.shape[1]).T, np.array(sds)
 
 
 def shows(params: Params, state: str) -> tuple[int, float, float] | None:

@@ -75,7 +75,7 @@ def _at_a_glance(material: Material) -> list[tuple[str, str]]:
 
 def scores(material: Material) -> list[tuple[float, float, float]]:
     """Of each measured output over the held-out rows: RMSE and its share of the standard deviation, of free runs; the
-    standard deviation of residuals one period ahead (NaN: not given)."""
+    standard deviation of residuals (NaN: not given)."""
     if not material.runs:
         return []
     p = len(material.twin.plant.outputs)
@@ -91,7 +91,7 @@ def _scores(material: Material) -> str:
         [channel.tag, channel.unit, f"{rmse:.4g}", f"{nrmse:.3f}", "" if math.isnan(left) else f"{left:.4g}"]
         for channel, (rmse, nrmse, left) in zip(material.twin.plant.outputs, scores(material), strict=False)
     ]
-    return page.table(["output", "unit", "RMSE", "NRMSE", "one period ahead, sd"], rows)
+    return page.table(["output", "unit", "RMSE", "NRMSE", "residual, sd"], rows)
 
 
 def _measured(material: Material) -> str:
@@ -107,8 +107,8 @@ def _residuals(material: Material) -> str:
     if not material.residuals:
         return ""
     note = (
-        "Measured less expected, one period ahead. Values of a reduced model stay correlated; what is outside the "
-        "grey band is structure that it does not have."
+        "Measured less expected, as the daemon will publish it. Residuals of a reduced model are correlated: what is "
+        "outside the grey band is structure that it does not have."
     )
     drawn = _drawn(runs.residuals(material), "Residuals over time, their autocorrelation and distribution")
     return page.section("Residuals", drawn, note=note)

@@ -55,7 +55,7 @@ class Parameter:
 class Material:
     """All that the page shows. Arrays in the channels' units.
 
-    residuals: of each stretch, f8[rows,p], measured less expected one period ahead (NaN absent); rivals: folds of
+    residuals: of each stretch, f8[rows,p], measured less expected as the daemon gives it (NaN absent); rivals: folds of
     persistence, ARX, ... by name; u f8[rows,m], y f8[rows,p]: the rows that the fit learned from; modes: share of the
     recording in each mode; why: in a sentence, the choice of `chosen` (a candidate's name); notes: what else a person
     should know of it.

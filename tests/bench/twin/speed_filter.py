@@ -92,12 +92,11 @@ def linear(rounds):
 def discharge(count):
     """A battery under a changing load: rows of i, t, v and the true states."""
     plant, rng = rig.battery(), np.random.default_rng(1)
-    x, rows, states = plant.prior[0], [], []
+    x, u, rows, states = plant.prior[0], np.ones(1), [], []
     for k in range(count):
-        u = np.array([1.0 + (k // 50) % 3])
         if k:
-            x = plant.advance(x, before)
-        before = u
+            x = plant.advance(x, u)
+        u = np.array([1.0 + (k // 50) % 3])
         rows.append([float(u[0]), *(plant.observe(x, u) + np.sqrt(plant.R) * rng.normal(size=2))])
         states.append(x)
     return plant, rows, states

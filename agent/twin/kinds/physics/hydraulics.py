@@ -219,11 +219,19 @@ LEAK = ComponentKind(
     passes="flow",
 )
 
+# q = gain d (1 + bend d), d = max(drive - dead, 0)
 METERING = ComponentKind(
-    says="a pump whose flow follows its drive whatever the pressure: gain times what exceeds the dead band",
-    parameters={"gain": Quantity("m3/s", 0.0, 1e6), "dead": Quantity("", -1e6, 1e6, 0.0)},
+    says="a pump whose flow follows its drive whatever the pressure, but for a dead band and a bend",
+    parameters={
+        "gain": Quantity("m3/s", 0.0, 1e6),
+        "dead": Quantity("", -1e6, 1e6, 0.0),
+        "bend": Quantity("", -1e3, 1e3, 0.0),
+    },
     reads={"drive": Quantity("", -1e6, 1e6)},
     gives={"flow": FLOW},
-    laws=(Law("flow", lambda drive, gain, dead: gain * np.maximum(drive - dead, 0.0)),),
+    laws=(
+        Law("over", lambda drive, dead: np.maximum(drive - dead, 0.0)),
+        Law("flow", lambda over, gain, bend: gain * over * np.maximum(1.0 + bend * over, 0.0)),
+    ),
     passes="flow",
 )

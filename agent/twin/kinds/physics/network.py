@@ -76,7 +76,8 @@ def quantities(params: Params) -> dict[str, Quantity]:
 
 def signals(params: Params) -> tuple[str, ...]:
     """What a port or an output may be connected to, inputs apart."""
-    found = [f"{c.name}.{n}" for c in params.components for n in {**KINDS[c.kind].gives, **KINDS[c.kind].states}]
+    kinds = [(c.name, KINDS[c.kind]) for c in params.components if c.kind in KINDS]
+    found = [f"{name}.{n}" for name, kind in kinds for n in {**kind.gives, **kind.states}]
     return (*found, *(f"{line.name}.flow" for line in params.lines))
 
 

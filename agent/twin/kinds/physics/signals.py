@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from agent.twin.kinds.physics.law import ComponentKind, Law, Quantity
 
 # A signal of any unit: the file says which.
 ANY = Quantity("", -1e12, 1e12)
 
 SENSOR = ComponentKind(
-    says="a transmitter: gain times what it measures, and an offset",
-    parameters={"gain": Quantity("", -1e12, 1e12, 1.0), "offset": Quantity("", -1e12, 1e12, 0.0)},
+    says="a transmitter: gain times what it measures, and an offset, within its range",
+    parameters={
+        "gain": Quantity("", -1e12, 1e12, 1.0),
+        "offset": Quantity("", -1e12, 1e12, 0.0),
+        "lowest": Quantity("", -1e12, 1e12, -1e12),
+        "highest": Quantity("", -1e12, 1e12, 1e12),
+    },
     reads={"of": ANY},
     gives={"value": ANY},
-    laws=(Law("value", lambda of, gain, offset: gain * of + offset),),
+    laws=(
+        Law(
+            "value",
+            lambda of, gain, offset, lowest, highest: np.minimum(np.maximum(gain * of + offset, lowest), highest),
+        ),
+    ),
 )
 
 # T y' = x - y
