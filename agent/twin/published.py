@@ -80,7 +80,8 @@ def _faults(twin: Twin) -> tuple[Fault, ...]:
 
 
 def _fault_point(fault: Fault) -> Point:
-    return Point(f"{GROUP}/fault.{fault.name.replace('/', '.')}", Role.FAULT, description=fault.component)
+    name = fault.name.replace("/", ".").replace(" ", "_")  # ids go into node ids and command lines
+    return Point(f"{GROUP}/fault.{name}", Role.FAULT, description=fault.component)
 
 
 def absent(twin: Twin, why: int = quality.BAD_DATA_UNAVAILABLE) -> Values:
