@@ -11,11 +11,7 @@ from typing import Any
 import numpy as np
 
 from agent.core.nouns import F8
-<<<<<<< HEAD
-from agent.fit import assembly, baselines, holdout, noise
-=======
-from agent.fit import assembly, holdout, tuning
->>>>>>> main
+from agent.fit import assembly, baselines, holdout, tuning
 from agent.fit import report as pages
 from agent.fit.assembly import Assembled, HeldOut
 from agent.fit.baselines import UNSAID, About
