@@ -137,7 +137,7 @@ def _normal(now: Fit, rows: Rows, every: int) -> tuple[F8, F8]:
 
 
 def _radius(A: F8) -> F8:
-    finite = np.isfinite(A).all(axis=(1, 2))
+    finite: Mask = np.asarray(np.isfinite(A).all(axis=(1, 2)))
     return np.where(finite, np.abs(np.linalg.eigvals(np.where(finite[:, None, None], A, 0.0))).max(axis=1), np.inf)
 
 
