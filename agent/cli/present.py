@@ -112,7 +112,8 @@ def _of_daemon(plan: Plan, wanted: str | None) -> Present:
         fail(f"{asset.id}: no state in {plan.journal.path} yet. Start the daemon with: edgetwin run FILE", 3)
     twin, own = asset.models[number].params, state.models[number].state
     if not isinstance(own, cycle.State) or not own.started:
-        fail(f"{asset.id}: its twin says nothing now, the machine is {state.mode.mode.word}", 3)
+        other = "; or the daemon runs with another twin file" if state.mode.mode.word in twin.modes else ""
+        fail(f"{asset.id}: its twin says nothing now, the machine is {state.mode.mode.word}{other}", 3)
     age_s = (clock.wall_ns() - record.wall_ns) * 1e-9 if record.wall_ns else float("nan")
     told = f"the daemon's checkpoint, {_aged(age_s)}, mode {state.mode.mode.word}"
     belief = own.tracking.belief

@@ -127,10 +127,10 @@ def _chosen(
     final = plant(frame, start, found)
     factors = noise.tuned(final, frame, material.pieces)
     by_block = {
-        block: virtual.added(noise.scaled(held, *factors), material.virtual, _without(material, block))
+        block: virtual.added(noise.scaled(held, factors), material.virtual, _without(material, block))
         for block, held in scores.plants[candidate].items()
     }
-    final = virtual.added(noise.scaled(final, *factors), material.virtual, material.pieces)
+    final = virtual.added(noise.scaled(final, factors), material.virtual, material.pieces)
     return Chosen(final, by_block, candidate, scores, why)
 
 

@@ -310,10 +310,12 @@ def test_show_says_what_it_is(file, tmp_path):
 
 
 def test_the_control_section_goes_through_the_file():
+    from agent.twin.twin import fingerprint
     from agent.twin.twin import load as read
 
     whole = twin(control=Control((replace(LOOP, rate=2.5),)))
     again = read(dump(whole))
+    assert fingerprint(whole) == fingerprint(twin())  # the daemon keeps its state when loops are told
     assert isinstance(again.plant.params, Params)
     assert dump(again) == dump(whole)
     assert again.control.loops[0].rate == 2.5

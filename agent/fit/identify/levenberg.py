@@ -137,7 +137,7 @@ def _normal(now: Fit, rows: Rows, every: int) -> tuple[F8, F8]:
 
 
 def _radius(A: F8) -> F8:
-    finite: Mask = np.asarray(np.isfinite(A).all(axis=(1, 2)))
+    finite = np.asarray(np.isfinite(A).all(axis=(1, 2)), np.bool_)
     return np.where(finite, np.abs(np.linalg.eigvals(np.where(finite[:, None, None], A, 0.0))).max(axis=1), np.inf)
 
 

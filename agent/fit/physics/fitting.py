@@ -22,12 +22,14 @@ from agent.twin.kinds.physics.params import Params, Start
 from agent.twin.plant import Plant
 
 # How much of a recording a search looks at: enough for a few dozen parameters, in stretches that free runs survive.
-ROWS = 6000
+ROWS = 4000
 WINDOW_ROWS = 400
 SEARCHES = 3
 # A step is fine enough if half of it changes no output by more than this share of its noise.
 FINE = 0.1
 FINEST = 6
+# Steps of a search that begins near its end.
+AGAIN = 12
 
 
 def fit_plant(
@@ -62,17 +64,17 @@ def fit_plant(
     return plant, _report(sketch, plant, fit, fits)
 
 
-def refit(file: str | Path, plant: Plant, runs: Sequence[Run], *, window_rows: int = WINDOW_ROWS) -> Plant:
-    """The plant fitted to other runs: the search begins where it was, its noise and starts stay."""
+def refit(file: str | Path, plant: Plant, runs: Sequence[Run], sigma: F8, window_rows: int = WINDOW_ROWS) -> Plant:
+    """The plant fitted to other runs, residuals weighted by sigma f8[p+v]: the search begins where it was.
+
+    Its noise and starts stay as they are."""
     sketch = read_for(file, tags(plant.inputs), tags((*plant.outputs, *plant.virtual)))
     trial = _trial(sketch, runs, plant.period_s, window_rows)
     trial = replace(trial, params=replace(trial.params, substep_s=plant.params.substep_s))
     scaled = search.scale(sketch.unknown)
     starts, start_sd = starting.starts(sketch, trial.y)
     s = scaled.share(np.array([e.value for e in plant.params.estimates]))
-    sigma = np.full(len(sketch.params.outputs), np.nan)
-    fit = search.refined(trial, scaled, s, starts, start_sd, sigma)
-    fit = search.refined(trial, scaled, fit.s, starts, start_sd, fit.sigma)
+    fit = search.refined(trial, scaled, s, starts, start_sd, sigma, AGAIN)
     params = parameters.settled(sketch, fit.theta)
     kept = plant.params
     return replace(plant, params=replace(kept, components=params.components, lines=params.lines, health=params.health))
