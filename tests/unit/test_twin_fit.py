@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from twin_rig import tanks_csv
 
-from agent.fit import simulation
+from agent.fit import limits, simulation
 from agent.fit.recording import FitError
 from agent.fit.subspace import directions, modes, stable, varx
 from agent.fit.twin import About, fit
@@ -23,6 +23,15 @@ PARTS = {
 
 
 ABOUT = About("rig", "commissioning", "2026-11-24T13:00:00Z")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_histories():
+    """Limits from fewer resampled histories: what is tested here is what leads to them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "HISTORY_ROWS", 512)
+        patch.setattr(limits, "HISTORIES", 32)
+        yield
 
 
 @pytest.fixture(scope="module")
