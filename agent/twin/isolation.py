@@ -116,7 +116,7 @@ def weighed(signatures: Signatures, w: F8) -> Weighed:
     best = float(np.max(G))
     misfit = max((energy - best) / count, 1.0)
     c = t.inflation * misfit
-    X = max(energy - count, best)
+    X = max(energy - count, best, 1e-12)
     U = float(np.max(G / c)) * (1.0 + signatures.mismatch**2 - G / X)
     theta, v = N / D, c * (1.0 + U / FREEDOM) / D
     log_p = -0.5 * FREEDOM * np.log1p(U / FREEDOM) - 0.5 * np.log1p(t.scale**2 / v) + np.log(t.prior)
