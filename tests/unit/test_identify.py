@@ -1,6 +1,7 @@
 """Identification by simulation error: exact sensitivities, known systems found again, the choice, what is refused."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -63,9 +64,8 @@ def saturating(rows, seed, *, noise=0.01, gain=0.0):
 def pieces(table, blocks=6):
     """A recording of one input and one output as the fit gets it, in blocks."""
     edges = [len(table) * i // blocks for i in range(blocks + 1)]
-    parts = zip(edges[:-1], edges[1:], strict=True)
     empty = np.zeros((len(table), 0))
-    return [Piece(table[a:b, :1], table[a:b, 1:], empty[a:b], i, 0, a) for i, (a, b) in enumerate(parts)]
+    return [Piece(table[a:b, :1], table[a:b, 1:], empty[a:b], i, 0, a) for i, (a, b) in enumerate(pairwise(edges))]
 
 
 def frame(stops=OPEN):
