@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -33,6 +33,7 @@ class Asked:
     limits: Sequence[str]
     costs: Sequence[str]
     loops: Sequence[str]
+    interlocks: Sequence[str]
     where: Sequence[str]
     particles: int
     seed: int
@@ -99,7 +100,9 @@ def _control(now: Present, asked: Asked, recording: Recording | None) -> Control
     stated = now.twin.control or Control()
     typed = [_located(text, now, asked, recording, known) for text in asked.loops]
     taken = {loop.manipulated for loop in typed}
-    return replace(stated, loops=(*typed, *(loop for loop in stated.loops if loop.manipulated not in taken)))
+    locks = tuple(_read(wording.interlock, asked.interlocks, known))
+    kept = (loop for loop in stated.loops if loop.manipulated not in taken)
+    return Control((*typed, *kept), (*stated.interlocks, *locks))
 
 
 def _located(text: str, now: Present, asked: Asked, recording: Recording | None, known: Sequence[str]) -> Loop:
