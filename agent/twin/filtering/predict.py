@@ -45,7 +45,7 @@ def predicted(plant: Plant, belief: Belief, u: F8, dt_ns: int, trim: Trim) -> Be
 
 def deviations(root: F8) -> F8:
     """The 2n cubature points of a belief, less its mean: +-sqrt(n) S e_i, f8[2n,n]."""
-    return _ways(len(root)).dot(root.T)
+    return np.asarray(_ways(len(root)).dot(root.T), np.float64)
 
 
 @lru_cache(maxsize=64)
