@@ -34,7 +34,7 @@ def run(file: Path, state_dir: Path | None, settings: Sequence[str], level: str)
     with _alone(plan.state_dir):
         from agent import app
 
-        gc.collect()  # what was read of the files, a third of what is needed from now on
+        gc.collect()  # what was read of the files: the daemon takes its place
         options = {"use_uvloop": _has_uvloop()}
         anyio.run(app.run, plan, backend="asyncio", backend_options=options)
 

@@ -1,7 +1,8 @@
 """Recordings for fitting: a CSV read into columns, then cut into unbroken segments.
 
 The file: a header; one column of time (seconds, unless its name ends in `_ms`, `_min` or `_h`; or ISO 8601 stamps, UTC
-where no zone is given; the first column where none has a usual name); one column a tag; one row a period; an empty cell is an absent value. The separator is `,` or `;` (with `;` a decimal comma is allowed).
+where no zone is given; the first column where none has a usual name); one column a tag; one row a period; an empty
+cell is an absent value. The separator is `,` or `;` (with `;` a decimal comma is allowed).
 Columns of text are left out. Nothing that spans a cut may be used for a fit: a column of a Hankel matrix built
 across a gap or a stop pairs a past with a future that does not belong to it.
 """

@@ -51,7 +51,7 @@ def points(twin: Twin) -> tuple[Point, ...]:
         Point(f"{GROUP}/remoteness", Role.STATUS, description="1 = the edge of what the twin has seen"),
         Point(f"{GROUP}/finding", Role.FINDING, kind=Kind.TEXT, description="which fault the residuals speak for"),
         *_trust_points(twin),
-        *(_fault_point(fault) for fault in _faults(twin)),
+        *(_fault_point(twin, fault) for fault in _faults(twin)),
         *living.points(twin, GROUP),
     )
 
@@ -79,8 +79,12 @@ def _faults(twin: Twin) -> tuple[Fault, ...]:
     return twin.isolation.faults if twin.isolation else ()
 
 
-def _fault_point(fault: Fault) -> Point:
-    return Point(f"{GROUP}/fault.{fault.name.replace('/', '.')}", Role.FAULT, description=fault.component)
+def _fault_point(twin: Twin, fault: Fault) -> Point:
+    """Of the tag or the health parameter that is to blame."""
+    name = f"{GROUP}/fault.{fault.name.replace('/', '.').replace(' ', '-')}"
+    health = any(h.name == fault.name for h in twin.plant.health)
+    of = f"{GROUP}/{fault.name}" if health else fault.component if fault.component in twin.tags else None
+    return Point(name, Role.FAULT, of=of, description=fault.name)
 
 
 def absent(twin: Twin, why: int = quality.BAD_DATA_UNAVAILABLE) -> Values:

@@ -184,8 +184,9 @@ def dump(twin: Twin) -> bytes:
 
 
 def fingerprint(twin: Twin) -> str:
-    """SHA-256 of all that it computes with: a twin that a person approves goes on with the state it has."""
-    return hashlib.sha256(dump(replace(twin, baseline=None))).hexdigest()
+    """SHA-256 of all that the daemon computes with: a twin that a person approves, or that is told of the PLC's loops,
+    goes on with the state it has."""
+    return hashlib.sha256(dump(replace(twin, baseline=None, control=None))).hexdigest()
 
 
 def _known(content: bytes) -> Any:

@@ -81,8 +81,13 @@ def at_the_rig(live, words):
 
 
 def fitted(words, recording, folder):
-    swapped = [str(recording) if w == "healthy.csv" else w for w in words]
-    return [str(folder / w) if w in ("twin.json", "detector.onnx") else w for w in swapped]
+    """The twin lies beside the recording: later commands use it."""
+    files = {
+        "healthy.csv": recording,
+        "twin.json": recording.parent / "twin.json",
+        "detector.onnx": folder / "detector.onnx",
+    }
+    return [str(files.get(w, w)) for w in words]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -136,14 +141,11 @@ def a_fit(words, live, recording, folder):
 
 
 def with_the_twin(words, live, recording, folder):
-    """A command on the twin that the README's own command makes of the recording: it is fitted once, and kept."""
-    twin = recording.parent / "twin.json"
-    if not twin.exists():
-        fit = next(shlex.split(c)[1:] for c in COMMANDS if c.startswith("edgetwin fit twin"))
-        a_fit(fit, live, recording, recording.parent)
-    files = {"twin.json": twin, "healthy.csv": recording}
+    """A command on the twin that the README's own command makes of the recording."""
+    if not (recording.parent / "twin.json").exists():
+        a_fit(next(shlex.split(c)[1:] for c in COMMANDS if c.startswith("edgetwin fit twin")), live, recording, folder)
     made = {name: folder / name for name in ("simulated.csv", "whatif.html")}
-    done = edgetwin(*[files.get(w, made.get(w, w)) for w in words], timeout_s=240)
+    done = edgetwin(*[made.get(w, w) for w in fitted(words, recording, folder)], timeout_s=240)
     assert done.returncode == 0, done.stderr
     for name in made.keys() & set(words):
         assert made[name].stat().st_size > 0

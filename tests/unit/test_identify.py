@@ -1,6 +1,7 @@
 """Identification by simulation error: exact sensitivities, known systems found again, the choice, what is refused."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -63,9 +64,8 @@ def saturating(rows, seed, *, noise=0.01, gain=0.0):
 def pieces(table, blocks=6):
     """A recording of one input and one output as the fit gets it, in blocks."""
     edges = [len(table) * i // blocks for i in range(blocks + 1)]
-    parts = zip(edges[:-1], edges[1:], strict=True)
     empty = np.zeros((len(table), 0))
-    return [Piece(table[a:b, :1], table[a:b, 1:], empty[a:b], i, 0, a) for i, (a, b) in enumerate(parts)]
+    return [Piece(table[a:b, :1], table[a:b, 1:], empty[a:b], i, 0, a) for i, (a, b) in enumerate(pairwise(edges))]
 
 
 def frame(stops=OPEN):
@@ -163,7 +163,8 @@ def test_noise_is_found_from_innovations():
     start = linear(pieces(table), [1])[1]
     found = refined(start, pieces(table), OPEN, units=0, starts=1, iterations=10, seed=0)
     model = plant(frame(), start, found)
-    tuned = noise.scaled(model, noise.tuned(model, frame(), joined(pieces(table))))
+    q, r = noise.tuned(model, frame(), joined(pieces(table)))
+    tuned = noise.scaled(model, q, r)
     C = tuned.params.C[0, 0]
     assert tuned.R[0] == pytest.approx(0.05**2, rel=0.5)
     assert C**2 * tuned.Q[0, 0] == pytest.approx(0.02**2, rel=2.0)

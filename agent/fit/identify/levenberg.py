@@ -137,13 +137,13 @@ def _normal(now: Fit, rows: Rows, every: int) -> tuple[F8, F8]:
 
 
 def _radius(A: F8) -> F8:
-    finite = np.isfinite(A).all(axis=(1, 2))
+    finite = np.asarray(np.isfinite(A).all(axis=(1, 2)), np.bool_)
     return np.where(finite, np.abs(np.linalg.eigvals(np.where(finite[:, None, None], A, 0.0))).max(axis=1), np.inf)
 
 
 def _where(better: Mask, a: Fit, b: Fit) -> Fit:
     """Set by set the one or the other."""
-    wide = better[:, None, None]
+    wide = np.reshape(better, (-1, 1, 1))
     pairs = ((a.net.W, b.net.W), (a.net.G, b.net.G), (a.net.V, b.net.V), (a.x0, b.x0))
     W, G, V, x0 = (np.where(wide, x, y) for x, y in pairs)
     return Fit(Network(W, G, V), x0, np.where(better, a.cost, b.cost), np.where(better, a.error, b.error))

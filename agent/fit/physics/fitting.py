@@ -22,12 +22,14 @@ from agent.twin.kinds.physics.params import Params, Start
 from agent.twin.plant import Plant
 
 # How much of a recording a search looks at: enough for a few dozen parameters, in stretches that free runs survive.
-ROWS = 6000
-WINDOW_ROWS = 400
+ROWS = 4000
+WINDOW_ROWS = 1200
 SEARCHES = 3
 # A step is fine enough if half of it changes no output by more than this share of its noise.
 FINE = 0.1
 FINEST = 6
+# Steps of a search that begins near its end.
+AGAIN = 12
 
 
 def fit_plant(
@@ -62,17 +64,17 @@ def fit_plant(
     return plant, _report(sketch, plant, fit, fits)
 
 
-def refit(file: str | Path, plant: Plant, runs: Sequence[Run], *, window_rows: int = WINDOW_ROWS) -> Plant:
-    """The plant fitted to other runs: the search begins where it was, its noise and starts stay."""
+def refit(file: str | Path, plant: Plant, runs: Sequence[Run], sigma: F8, window_rows: int = WINDOW_ROWS) -> Plant:
+    """The plant fitted to other runs, residuals weighted by sigma f8[p+v]: the search begins where it was.
+
+    Its noise and starts stay as they are."""
     sketch = read_for(file, tags(plant.inputs), tags((*plant.outputs, *plant.virtual)))
     trial = _trial(sketch, runs, plant.period_s, window_rows)
     trial = replace(trial, params=replace(trial.params, substep_s=plant.params.substep_s))
     scaled = search.scale(sketch.unknown)
     starts, start_sd = starting.starts(sketch, trial.y)
     s = scaled.share(np.array([e.value for e in plant.params.estimates]))
-    sigma = np.full(len(sketch.params.outputs), np.nan)
-    fit = search.refined(trial, scaled, s, starts, start_sd, sigma)
-    fit = search.refined(trial, scaled, fit.s, starts, start_sd, fit.sigma)
+    fit = search.refined(trial, scaled, s, starts, start_sd, sigma, AGAIN)
     params = parameters.settled(sketch, fit.theta)
     kept = plant.params
     return replace(plant, params=replace(kept, components=params.components, lines=params.lines, health=params.health))
@@ -160,17 +162,12 @@ def _states(trial: Trial, x: F8) -> F8:
 
 
 def _start(params: Params, start: Start, i: int, states: F8, walk: F8) -> Start:
-    """A start as the file has it; else the middle and spread of the recording, and the walk of the output that shows
-    it (of its spread in an hour where none does)."""
+    """The middle and spread of a state over the recording. It wanders as the file says, else as the residuals of the
+    output that shows it do; where none does, by its spread in an hour."""
     sd = max(float(np.std(states[:, i])), 1e-9)
     shown = starting.shows(params, start.state)
-    wander = walk[shown[0]] / abs(shown[1]) if shown else sd / 60.0
-    return Start(
-        state=start.state,
-        mean=float(np.mean(states[:, i])) if np.isnan(start.mean) else start.mean,
-        sd=sd if np.isnan(start.sd) else start.sd,
-        walk=float(wander) if np.isnan(start.walk) else start.walk,
-    )
+    wander = float(walk[shown[0]] / abs(shown[1])) if shown else sd / 60.0
+    return Start(start.state, float(np.mean(states[:, i])), sd, wander if np.isnan(start.walk) else start.walk)
 
 
 def _report(sketch: Sketch, plant: Plant, fit: Fit, fits: Sequence[Fit]) -> ParameterReport:

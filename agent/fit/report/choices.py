@@ -32,7 +32,8 @@ RIVAL_STYLES = ("--", ":", "-.")
 def order_choice(material: Material) -> Figure:
     """Free-run errors of every candidate on every fold; the line joins geometric means; the chosen one is ringed."""
     families = list(dict.fromkeys(c.family for c in material.candidates))
-    figure, grid = panels(1, len(families), height_in=3.9)
+    count = [sum(c.family == family for c in material.candidates) for family in families]
+    figure, grid = panels(1, len(families), height_in=3.9, widths=[n + 1.0 for n in count])
     for axes, family in zip(grid[0], families, strict=True):
         axes.sharey(grid[0][0])
         _family(axes, [c for c in material.candidates if c.family == family], material.chosen)
@@ -62,8 +63,9 @@ def _family(axes: Axes, candidates: Sequence[Candidate], chosen: str) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
     axes.tick_params(axis="y", which="minor", labelsize=8.0)
-    long = max(len(c.name) for c in ordered) > 60 / len(ordered)
-    axes.set_xticks(place, [c.name for c in ordered], rotation=30 if long else 0, ha="right" if long else "center")
+    names = [c.name.removeprefix(f"{c.family}, ") for c in ordered]
+    long = max(len(name) for name in names) > 10
+    axes.set_xticks(place, names, rotation=30 if long else 0, ha="right" if long else "center")
     axes.set_xlim(-0.5, len(ordered) - 0.5)
     axes.grid(False, axis="x")
 

@@ -9,7 +9,20 @@ import numpy as np
 
 from agent.core.nouns import F8
 from agent.fit.report.material import Material, Run
-from agent.fit.report.style import BLUE, CYCLE, GREEN, GREY, INK, PALE, VERMILION, clock, labelled, panels, thinned
+from agent.fit.report.style import (
+    BLUE,
+    CYCLE,
+    GREEN,
+    GREY,
+    INK,
+    MOST_POINTS,
+    PALE,
+    VERMILION,
+    clock,
+    labelled,
+    panels,
+    thinned,
+)
 from agent.twin.kind import Channel
 
 if TYPE_CHECKING:
@@ -52,15 +65,16 @@ def _beside(material: Material, runs: Sequence[Run], start_s: float, span_s: flo
     shown = (*plant.outputs, *plant.virtual)
     figure, grid = panels(len(shown) + 1, height_in=1.0 + 1.35 * (len(shown) + 1), sharex=True)
     unit_s, unit = clock(span_s)
+    total = sum(len(run.time_s) for run in runs)
     for i, channel in enumerate(shown):
         axes = grid[i][0]
         for run in runs:
-            t = (run.time_s - start_s) / unit_s
+            t, most = (run.time_s - start_s) / unit_s, MOST_POINTS * len(run.time_s) // total
             known = run.y if i < p else run.virtual
             column = i if i < p else i - p
             if column < known.shape[1]:
-                axes.plot(*thinned(t, known[:, column]), color=MEASURED, lw=2.2, label="measured")
-            axes.plot(*thinned(t, run.free[:, i]), color=BLUE if i < p else GREEN, label="free run", lw=1.1)
+                axes.plot(*thinned(t, known[:, column], most), color=MEASURED, lw=2.2, label="measured")
+            axes.plot(*thinned(t, run.free[:, i], most), color=BLUE if i < p else GREEN, label="free run", lw=1.1)
         axes.set_title(labelled(channel.tag, channel.unit) + ("" if i < p else ", virtual"))
         axes.margins(x=0.01)
     _legend(grid[0][0])
@@ -71,11 +85,16 @@ def _beside(material: Material, runs: Sequence[Run], start_s: float, span_s: flo
 
 def _inputs(axes: Axes, inputs: Sequence[Channel], runs: Sequence[Run], start_s: float, unit_s: float) -> None:
     """All inputs in one panel, each over its own range in the recording."""
+    total = sum(len(run.time_s) for run in runs)
     for i, channel in enumerate(inputs):
         span = max(channel.high - channel.low, 1e-12)
         name = f"{channel.tag}: {channel.low:.4g} to {channel.high:.4g} {channel.unit}".rstrip()
         for run in runs:
-            t, value = thinned((run.time_s - start_s) / unit_s, (run.u[:, i] - channel.low) / span)
+            t, value = thinned(
+                (run.time_s - start_s) / unit_s,
+                (run.u[:, i] - channel.low) / span,
+                MOST_POINTS * len(run.time_s) // total,
+            )
             axes.step(t, value, where="post", color=CYCLE[(i + 1) % len(CYCLE)], lw=1.0, label=name)
     axes.set_title("inputs, over their range")
     axes.set_ylim(-0.08, 1.08)
@@ -139,4 +158,5 @@ def _distribution(axes: Axes, value: F8, unit: str) -> None:
     z = (edges - np.mean(value)) / sd
     axes.plot(edges, np.exp(-0.5 * z**2) / (sd * np.sqrt(2.0 * np.pi)), color=INK, lw=1.0)
     axes.set_yticks([])
+    axes.locator_params(axis="x", nbins=4)
     axes.set_xlabel(f"sd {sd:.3g} {unit}".rstrip())

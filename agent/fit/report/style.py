@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -66,12 +66,14 @@ def look() -> Iterator[None]:
         yield
 
 
-def panels(rows: int, columns: int = 1, *, height_in: float, sharex: bool = False) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of the page's width with a grid of axes."""
+def panels(
+    rows: int, columns: int = 1, *, height_in: float, sharex: bool = False, widths: Sequence[float] | None = None
+) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of the page's width with a grid of axes; widths: of the columns, in proportion."""
     from matplotlib.figure import Figure as New
 
     figure = New(figsize=(WIDTH_IN, height_in), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=sharex)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=sharex, width_ratios=widths)
     return figure, [list(row) for row in axes]
 
 
@@ -91,17 +93,17 @@ def labelled(tag: str, unit: str) -> str:
 def clock(span_s: float) -> tuple[float, str]:
     """(seconds of the unit, its name) in which a span of time is easy to read."""
     for size_s, name in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")):
-        if span_s >= 2.0 * size_s:
+        if span_s >= 3.0 * size_s:
             return size_s, name
     return 1.0, "s"
 
 
-def thinned(t: F8, value: F8) -> tuple[F8, F8]:
+def thinned(t: F8, value: F8, most: int = MOST_POINTS) -> tuple[F8, F8]:
     """A line of fewer points that looks the same: the first, smallest and largest of each bucket, in order of time."""
     rows = len(t)
-    if rows <= MOST_POINTS:
+    if rows <= most:
         return t, value
-    edges = np.linspace(0, rows, MOST_POINTS // 2 + 1).astype(np.int64)
+    edges = np.linspace(0, rows, max(most // 2, 1) + 1).astype(np.int64)
     kept = set[int]()
     for a, b in pairwise(edges.tolist()):
         part = value[a:b]
