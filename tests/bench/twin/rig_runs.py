@@ -173,4 +173,13 @@ def fitted(path: Path, out: Path, kind: str) -> None:
     """The shipping command's own code."""
     from agent.fit.twin import fit
 
-    fit(path, inputs=INPUTS, outputs=OUTPUTS, where={"drive/state": RUNNING}, settle_s=SETTLE_S, out=out, kind=kind, page=False)
+    fit(
+        path,
+        inputs=INPUTS,
+        outputs=OUTPUTS,
+        where={"drive/state": RUNNING},
+        settle_s=SETTLE_S,
+        out=out,
+        kind=kind,
+        page=False,
+    )
