@@ -12,6 +12,7 @@ import typer
 from agent.cli import outcome, wording
 from agent.cli.present import Present, present
 from agent.cli.telling import as_json, fail
+from agent.cli.telling import where as conditions
 from agent.twin import whatif
 from agent.twin.loop import Control, Loop
 from agent.twin.whatif import Question
@@ -50,7 +51,7 @@ def run(
     if plot is not None and plot.suffix not in (".html", ".png", ".svg"):
         fail(f"--plot {plot}: expected a file that ends in .html, .png or .svg", 2)
     recording = _recording(source) if source else None
-    now = present(file, asset, state_dir, recording)
+    now = present(file, asset, state_dir, recording, conditions(asked.where))
     control = _control(now, asked, recording)
     question = _question(now, asked, control)
     try:

@@ -170,6 +170,19 @@ def test_a_twin_file_with_a_recording_starts_at_its_end(file, tmp_path):
     assert speed["candidate"]["p50"][0] == 65.0
 
 
+def test_only_the_last_rows_of_its_mode_give_the_state(file, tmp_path):
+    running, stopped = rows(300), [(0.0, 0.05, 0.05)] * 50
+    lines = ["time,pump/speed,upper/level,lower/level,drive/state"]
+    for k, row in enumerate([*running, *stopped]):
+        lines.append(",".join([str(k), *(f"{v:.6f}" for v in row[:3]), str(2 if k < 300 else 0)]))
+    (tmp_path / "d.csv").write_text("\n".join(lines) + "\n")
+    where = ("--from", tmp_path / "d.csv", "--horizon", "1m", "--where")
+    told = json.loads(asked(file, *where, "drive/state=2", "--json"))
+    upper = next(s for s in told["signals"] if s["tag"] == UPPER)
+    assert upper["baseline"]["p50"][0] == pytest.approx(running[-1][1], abs=0.005)
+    assert "no row where drive/state is 7" in refused(1, "whatif", file, *where, "drive/state=7")
+
+
 def test_pictures_of_other_kinds(file, tmp_path):
     for name, begins in (("w.png", b"\x89PNG"), ("w.svg", b"<?xml")):
         asked(file, "--set", "pump/speed=65", "--horizon", "1m", "--plot", tmp_path / name)
