@@ -44,6 +44,18 @@ class Chosen:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for beside the model itself; see `fit`."""
+
+    out: Path
+    modes: tuple[str, ...]
+    settle_s: float
+    where: Mapping[str, float]
+    about: About
+    page: bool
+
+
 def fit(
     recording_path: str | Path,
     *,
@@ -64,9 +76,9 @@ def fit(
     about: About = UNSAID,
     exclude: str | Path | None = None,
 ) -> Report:
-    """Writes the twin to `out`, its report beside it, and says how good it is. FitError says what the recording lacks,
-    with names. say: told of each candidate as it is scored; about: kept in the file; exclude: a file of times to leave
-    out."""
+    """Writes the twin to `out`, its report beside it, and says how good it is. FitError: what the recording lacks.
+
+    say: told of each candidate as it is scored; about: kept in the file; exclude: a file of times to leave out."""
     if kind.startswith("physics:"):
         from agent.fit import physics
 
@@ -93,23 +105,27 @@ def fit(
     columns = Columns(tuple(inputs), tuple(outputs), tuple(virtual))
     material = prepared(recording, columns, where or {}, settle_s, period_s, units or {})
     chosen = _chosen(material, tuple(orders or ORDERS), kind == "auto", seed, say)
+    wanted = Wanted(Path(out), tuple(modes), settle_s, where or {}, about, page)
+    return _written(recording, material, chosen, wanted)
+
+
+def _written(recording: Recording, material: Material, chosen: Chosen, wanted: Wanted) -> Report:
+    """What the daemon judges by, learned from held-out rows; the file and its page; what a person is told."""
     held = _held_out(material, chosen)
-    made = assembly.assembled(chosen.plant, held, modes=modes, settle_s=settle_s)
-    told = _report(recording, material, chosen, made)
-    known = baselines.of_twin(recording, made, held, material.rows, about, where or {})
-    training = _training(recording, material, where or {})
+    made = assembly.assembled(chosen.plant, held, modes=wanted.modes, settle_s=wanted.settle_s)
+    told = replace(_report(recording, material, chosen, made), out=str(wanted.out))
+    known = baselines.of_twin(recording, made, held, material.rows, wanted.about, wanted.where)
+    training = _training(recording, material, wanted.where)
     twin = replace(made.twin, score=_score(told), training=training, baseline=known)
     content = dump(twin)
     load(content)
-    Path(out).write_bytes(content)
-    if page:
-        beside = Path(out).with_suffix(".html")
-        shown = twin_page.material(
-            recording, material, chosen.scores, str(chosen.candidate), chosen.why, held, replace(made, twin=twin)
-        )
-        report.write(beside, shown)
-        told = replace(told, page=str(beside))
-    return replace(told, out=str(out))
+    wanted.out.write_bytes(content)
+    if not wanted.page:
+        return told
+    beside = wanted.out.with_suffix(".html")
+    name, made = str(chosen.candidate), replace(made, twin=twin)
+    report.write(beside, twin_page.material(recording, material, chosen.scores, name, chosen.why, held, made))
+    return replace(told, page=str(beside))
 
 
 def _chosen(
