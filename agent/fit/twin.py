@@ -16,7 +16,7 @@ import numpy as np
 
 from agent.fit import assembly, baselines, holdout, noise, report, twin_page
 from agent.fit.assembly import Assembled, HeldOut
-from agent.fit.baselines import About
+from agent.fit.baselines import UNSAID, About
 from agent.fit.exclude import applied
 from agent.fit.identify import choice, virtual
 from agent.fit.identify.build import Frame, means, plant, scales
@@ -28,7 +28,7 @@ from agent.fit.twin_report import OutputScore, Report, VirtualScore
 from agent.twin.plant import Plant
 from agent.twin.twin import dump, load
 
-__all__ = ["FitError", "Report", "fit"]
+__all__ = ["About", "FitError", "Report", "fit"]
 
 KINDS = ("auto", "linear", "physics:FILE")
 
@@ -61,14 +61,12 @@ def fit(
     seed: int = 0,
     page: bool = True,
     say: Callable[[str], None] = lambda text: None,
-    asset: str = "",
-    reason: str = "",
-    made_utc: str = "",
+    about: About = UNSAID,
     exclude: str | Path | None = None,
 ) -> Report:
     """Writes the twin to `out`, its report beside it, and says how good it is. FitError says what the recording lacks,
-    with names. say: told of each candidate as it is scored; asset, reason, made_utc: whose recording it is, why it is
-    fitted now, and when, kept in the file; exclude: a file of times to leave out."""
+    with names. say: told of each candidate as it is scored; about: kept in the file; exclude: a file of times to leave
+    out."""
     if kind.startswith("physics:"):
         from agent.fit import physics
 
@@ -86,6 +84,8 @@ def fit(
             units=units or {},
             page=page,
             say=say,
+            about=about,
+            exclude=exclude,
         )
     if kind not in ("auto", "linear"):
         raise FitError(f"kind {kind!r}, expected {', '.join(KINDS)}")
@@ -96,7 +96,6 @@ def fit(
     held = _held_out(material, chosen)
     made = assembly.assembled(chosen.plant, held, modes=modes, settle_s=settle_s)
     told = _report(recording, material, chosen, made)
-    about = About(asset, reason, made_utc)
     known = baselines.of_twin(recording, made, held, material.rows, about, where or {})
     training = _training(recording, material, where or {})
     twin = replace(made.twin, score=_score(told), training=training, baseline=known)
