@@ -34,11 +34,11 @@ def main(unseen):
     edges = [len(rows) * i // BLOCKS for i in range(BLOCKS + 1)]
     folds = []
     for a, b in pairwise(edges):
-        plant = fitted([part for part in (rows[:a], rows[b:]) if len(part)])[0]
+        plant = fitted([part for part in (rows[:a], rows[b:]) if len(part)], searches=1)[0]
         folds.append(error(plant, rows[a:b]))
         print(f"rows {a} to {b} held out: free-run RMSE {folds[-1]:.3f} V", flush=True)
     print(f"over {BLOCKS} blocks: rms {np.sqrt(np.mean(np.square(folds))):.3f} V, {min(folds):.3f} to {max(folds):.3f}")
-    plant, told = fitted([rows])
+    plant, told = fitted([rows], searches=3)
     print("\n".join(told.lines()))
     within = all(e.low <= e.value <= e.high for e in plant.params.estimates)
     print(f"every parameter within its bounds: {'yes' if within else 'no'}")
@@ -47,7 +47,7 @@ def main(unseen):
         print(f"unseen run: {error(plant, read(unseen).columns(TAGS)):.3f} V")
 
 
-def fitted(parts):
+def fitted(parts, searches):
     """The plant fitted to parts of the recording, and its report."""
     whole = np.vstack(parts)
     drive, level = (
@@ -55,7 +55,7 @@ def fitted(parts):
         for tag, x in zip(TAGS, whole.T, strict=True)
     )
     runs = [Run(part[:, :1], part[:, 1:]) for part in parts]
-    return fit_plant(MACHINE, runs, (drive,), (level,), period_s=PERIOD_S)
+    return fit_plant(MACHINE, runs, (drive,), (level,), period_s=PERIOD_S, searches=searches)
 
 
 def error(plant, rows):
