@@ -71,13 +71,9 @@ def assembled(plant: Plant, held: Sequence[HeldOut], *, modes: Sequence[str], se
     trust = trusting.reference([part for rows, counts in zip(z, share, strict=True) for part in _full(rows, counts)])
     twin = replace(twin, charts=Charts(found.whitening, found.deviation, found.cusum), trust=trust)
     stretches = [Stretch(h.u[h.settled], h.y[h.settled]) for h in held]
+    warm = math.ceil(settle_s / plant.period_s)
     isolation = signatures.learned(
-        plant,
-        found.whitening,
-        stretches,
-        lambda u, y: tracked.track(twin, u, y).z,
-        z,
-        warm=math.ceil(settle_s / plant.period_s) + START_ROWS,
+        plant, found.whitening, stretches, lambda u, y: tracked.track(twin, u, y).z, z, warm=warm
     )
     rows = int(sum(counted(h, t).sum() for h, t in zip(held, tracks, strict=True)))
     return Assembled(replace(twin, isolation=isolation), tuple(tracks), found, rows)
