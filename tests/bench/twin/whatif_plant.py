@@ -1,6 +1,6 @@
 """What-if against the plant of `hil/`, which has what a twin lacks.
 
-    python -m tests.bench.twin.whatif_plant [--twin FILE ...] [--seeds 20] [--first 200]
+    python tests/bench/twin/whatif_plant.py [--twin FILE ...] [--seeds 20] [--first 200]
 
 A twin and the PLC's loop are learned from a recording of 2 hours (seed 1). Then, for each seed, the plant runs for
 half an hour at one set point, an operator writes another, and the plant goes on for 20 minutes. The twin is told of
