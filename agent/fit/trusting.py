@@ -35,8 +35,8 @@ def reference(series: Sequence[F8], *, block: int = BLOCK, blocks: int = BLOCKS,
     """The reference of held-out healthy series of z f8[rows,p], each without a gap (NaN where absent).
 
     A window is `blocks` blocks of `block` rows: three hours at 1 Hz. The block becomes shorter where the rows would not
-    make two windows. None where not even blocks of SHORTEST rows do, or where an output is hardly ever there: then there
-    is nothing to compare with."""
+    make two windows. None where not even blocks of SHORTEST rows do, or where an output is hardly ever there: there is
+    nothing to compare with then."""
     if not series:
         return None
     block = min(block, sum(len(z) for z in series) // (2 * blocks))
