@@ -1,6 +1,7 @@
 """The equations of `physics`, `pump` and `valve` for many rigs side by side: each array is f8[N], one entry a rig."""
 
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +16,13 @@ class Rigs:
     """The dimensions of N rigs, by the names of `Rig`: each f8[N]."""
 
     def __init__(self, rigs: list[Rig]) -> None:
-        self._values = {f.name: np.array([getattr(r, f.name) for r in rigs], np.float64) for f in fields(Rig)}
+        values = {f.name: np.array([getattr(r, f.name) for r in rigs], np.float64) for f in fields(Rig)}
+        self.__dict__.update(values)
         self.riser_shift = np.array([r.riser_shift for r in rigs])
 
-    def __getattr__(self, name: str) -> F8:
-        values: dict[str, F8] = self.__dict__["_values"]
-        if name not in values:
-            raise AttributeError(name)
-        return values[name]
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> F8: ...
 
 
 @dataclass(slots=True)
@@ -66,8 +66,7 @@ class Held:
     """As `physics.Inputs`, with what depends on them alone worked out once a step."""
 
     inflow_m3_s: F8
-    valve_k: F8
-    orifice_k: F8
+    outflow_k: F8
     leak_k: F8
     rise_m: F8
     head_h1_w: F8
@@ -97,8 +96,7 @@ def _held(rigs: Rigs, s: RigStates, loads: Loads, rotor: F8) -> Held:
     fall = REFERENCE_M_S * REFERENCE_LEVEL_M**-rigs.outflow_exponent
     return Held(
         inflow_m3_s=s.through_riser(rigs.riser_shift),
-        valve_k=valve_area_m2(rigs, s.stem) * fall,
-        orifice_k=rigs.lower_orifice_m2 * fall,
+        outflow_k=np.stack([valve_area_m2(rigs, s.stem), rigs.lower_orifice_m2]) * fall,
         leak_k=loads.leak_m2 * np.sqrt(2.0 * GRAVITY_M_S2),
         rise_m=(1.0 - loads.wear) * rigs.head_h0_m * rotor * rotor,
         head_h1_w=rigs.head_h1_s_m2 * rotor,
@@ -110,20 +108,21 @@ def _held(rigs: Rigs, s: RigStates, loads: Loads, rotor: F8) -> Held:
 
 def _derivative(rigs: Rigs, x: F8, u: Held) -> F8:
     """See `physics.derivative`."""
-    flow, upper, lower, sump, winding, case = x
+    flow, _, _, sump, winding, case = x
     inner = flow + u.recirculated
     head_m = u.rise_m - u.head_h1_w * inner - rigs.head_h2_s2_m5 * inner * np.abs(inner)
     d = np.empty_like(x)
     drive_m = head_m - (rigs.inlet_height_m - sump) - rigs.riser_friction_s2_m5 * flow * np.abs(flow)
     d[0] = drive_m / rigs.riser_inertance_s2_m2
     d[0][(flow <= 0.0) & (d[0] < 0.0)] = 0.0
-    above, below = np.maximum(upper, 0.0), np.maximum(lower, 0.0)
-    over = np.maximum(x[1:3] - rigs.weir_level_m, 0.0)
-    weir = rigs.weir_m1_5_s * over * np.sqrt(over)
-    transfer = u.valve_k * above**rigs.outflow_exponent + weir[0]
-    back = u.orifice_k * below**rigs.outflow_exponent + weir[1]
+    levels = np.maximum(x[1:3], 0.0)
+    out = u.outflow_k * levels**rigs.outflow_exponent
+    over = levels - rigs.weir_level_m
+    if over.max() > 0.0:
+        out += rigs.weir_m1_5_s * np.maximum(over, 0.0) ** 1.5
+    transfer, back = out
     d[1] = (u.inflow_m3_s - transfer) / rigs.tank_area_m2
-    d[2] = (transfer - back - u.leak_k * np.sqrt(below)) / rigs.tank_area_m2
+    d[2] = (transfer - back - u.leak_k * np.sqrt(levels[1])) / rigs.tank_area_m2
     makeup = np.where(sump < rigs.sump_float_m, rigs.sump_float_m - sump, np.minimum(0.0, rigs.sump_weir_m - sump))
     d[3] = (back + rigs.sump_makeup_m2_s * makeup - np.maximum(flow, 0.0)) / rigs.sump_area_m2
     to_case_w = (winding - case) / rigs.winding_to_case_k_w

@@ -6,6 +6,7 @@ reference leaves depends on how far it trusts the model, and how far it may do t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -71,7 +72,10 @@ def assembled(plant: Plant, held: Sequence[HeldOut], *, modes: Sequence[str], se
     trust = trusting.reference([part for rows, counts in zip(z, share, strict=True) for part in _full(rows, counts)])
     twin = replace(twin, charts=Charts(found.whitening, found.deviation, found.cusum), trust=trust)
     stretches = [Stretch(h.u[h.settled], h.y[h.settled]) for h in held]
-    isolation = signatures.learned(plant, found.whitening, stretches, lambda u, y: tracked.track(twin, u, y).z, z)
+    warm = math.ceil(settle_s / plant.period_s)
+    isolation = signatures.learned(
+        plant, found.whitening, stretches, lambda u, y: tracked.track(twin, u, y).z, z, warm=warm
+    )
     rows = int(sum(counted(h, t).sum() for h, t in zip(held, tracks, strict=True)))
     lives = life.usual(plant, LIFE_S)
     return Assembled(replace(twin, isolation=isolation, lives=lives), tuple(tracks), found, rows)

@@ -23,9 +23,9 @@ from agent.twin.whitening import Whitening
 
 WINDOW = 128
 LAGS = (0, 1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200)
-AGES = (5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 400)
-SPOTS = 6
-WARM = 60
+AGES = (4, 8, 16, 32, 64, 128, 256, 400)
+SPOTS = 4
+MORE = 10  # periods after a start, over the time it takes to settle
 STRIDE = 16
 MISMATCH = 0.2
 WILD = 4.0
@@ -59,24 +59,46 @@ class Stretch:
     y: F8
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Spot:
+    """Where a response is taken: a stretch, its residuals z as it was, and the row where a fault begins."""
+
+    u: F8
+    y: F8
+    z: F8
+    onset: int
+    residuals: Residuals
+
+    def response(self, u: F8, y: F8) -> F8:
+        """What another course of inputs and outputs does to the residuals: f8[lags,p]."""
+        lag = np.minimum(self.onset + np.array(LAGS), len(self.z) - 1)
+        return np.asarray((self.residuals(u, y) - self.z)[lag], np.float64)
+
+
+_NO_INFLATION = np.ones(len(AGES))
+
+
 def learned(
     plant: Plant,
     white: Whitening,
     stretches: Sequence[Stretch],
     residuals: Residuals,
     healthy: Sequence[F8],
+    *,
+    warm: int,
     cases: Sequence[Case] = (),
 ) -> Signatures:
     """Signatures of every sensor, input and health parameter of the plant, and of the labelled cases.
 
-    stretches: where the responses are taken, `residuals` run over them; healthy: z f8[rows,p] of held-out rows, from
-    which comes how far each direction is from white noise.
+    stretches: where the responses are taken, `residuals` run over them; warm: periods until the reference filter
+    stands by itself; healthy: z f8[rows,p] of held-out rows, from which comes how far each direction is from white
+    noise.
     """
-    spots = _spots(stretches)
+    spots = _spots(stretches, residuals, warm + MORE)
     faults = [
-        *(_sensor(j, c, spots, residuals) for j, c in enumerate(plant.outputs)),
-        *(_input(j, c, spots, residuals) for j, c in enumerate(plant.inputs)),
-        *(_health(h, plant, spots, residuals) for h in plant.health),
+        *(_sensor(j, c, spots) for j, c in enumerate(plant.outputs)),
+        *(_input(j, c, spots) for j, c in enumerate(plant.inputs)),
+        *(_health(h, plant, spots) for h in plant.health),
         *_labelled(cases),
     ]
     seen = tuple(_expected(f) for f in faults if np.max(np.abs(f.response)) * f.scale >= SEEN)
@@ -103,79 +125,47 @@ def taught(signatures: Signatures, cases: Sequence[Case]) -> Signatures:
     return replace(signatures, faults=(*known, *learnt))
 
 
-def _spots(stretches: Sequence[Stretch]) -> list[Stretch]:
-    """SPOTS stretches of the length that a response needs, spread over the recording."""
-    length = WARM + LAGS[-1] + 1
-    long = [s for s in stretches if len(s.u) >= length]
-    if not long:
-        longest = max(stretches, key=lambda s: len(s.u))
-        return [longest]
-    starts = [(s, a) for s in long for a in range(0, len(s.u) - length + 1, length)]
+def _spots(stretches: Sequence[Stretch], residuals: Residuals, warm: int) -> list[_Spot]:
+    """SPOTS stretches of the length that a response needs, spread over the recording; else the longest there is."""
+    length = warm + LAGS[-1] + 1
+    starts = [(s, a) for s in stretches for a in range(0, len(s.u) - length + 1, length)]
+    starts = starts or [(max(stretches, key=lambda s: len(s.u)), 0)]
     at = np.unique(np.linspace(0, len(starts) - 1, SPOTS).round().astype(int))
-    return [Stretch(s.u[a : a + length], s.y[a : a + length]) for s, a in (starts[i] for i in at)]
+    cut = [(s.u[a : a + length], s.y[a : a + length]) for s, a in (starts[i] for i in at)]
+    return [_Spot(u, y, residuals(u, y), min(warm, len(u) // 2), residuals) for u, y in cut]
 
 
-def _sensor(j: int, channel: Channel, spots: Sequence[Stretch], residuals: Residuals) -> Fault:
-    def faulty(s: Stretch, size: float) -> Stretch:
-        return replace(s, y=_raised(s.y, j, size))
-
-    return _fault(f"{channel.tag} sensor", channel.tag, channel, spots, residuals, faulty)
-
-
-def _input(j: int, channel: Channel, spots: Sequence[Stretch], residuals: Residuals) -> Fault:
-    def faulty(s: Stretch, size: float) -> Stretch:
-        return replace(s, u=_raised(s.u, j, size))
-
-    return _fault(f"{channel.tag} sensor or actuator", channel.tag, channel, spots, residuals, faulty)
+def _sensor(j: int, channel: Channel, spots: Sequence[_Spot]) -> Fault:
+    size = PUT_IN * channel.scale
+    response = _mean([spot.response(spot.u, _raised(spot.y, spot.onset, j, size)) / size for spot in spots])
+    return Fault(f"{channel.tag} sensor", channel.tag, channel.unit, 0, 1.0, channel.scale, response, _NO_INFLATION)
 
 
-def _health(health: Health, plant: Plant, spots: Sequence[Stretch], residuals: Residuals) -> Fault:
-    def faulty(s: Stretch, size: float) -> Stretch:
-        warm = min(WARM, len(s.u) // 3)
-        worn = _simulated(plant, s.u, warm, health, size) - _simulated(plant, s.u, warm, health, 0.0)
-        y = s.y.copy()
-        y[warm:] += worn[warm:]
-        return replace(s, y=y)
+def _input(j: int, channel: Channel, spots: Sequence[_Spot]) -> Fault:
+    size = PUT_IN * channel.scale
+    response = _mean([spot.response(_raised(spot.u, spot.onset, j, size), spot.y) / size for spot in spots])
+    name = f"{channel.tag} sensor or actuator"
+    return Fault(name, channel.tag, channel.unit, 0, 1.0, channel.scale, response, _NO_INFLATION)
 
+
+def _health(health: Health, plant: Plant, spots: Sequence[_Spot]) -> Fault:
     scale = _worn(health)
-    response = _response(spots, residuals, faulty, PUT_IN * scale)
-    ages = np.ones(len(AGES))
-    return Fault(health.name, health.component, health.unit, _side(health), 1.0, scale, response, ages)
+    size = PUT_IN * scale
+    response = _mean([spot.response(spot.u, spot.y + _wear(plant, spot, health, size)) / size for spot in spots])
+    return Fault(health.name, health.component, health.unit, _side(health), 1.0, scale, response, _NO_INFLATION)
 
 
-def _fault(
-    name: str,
-    component: str,
-    channel: Channel,
-    spots: Sequence[Stretch],
-    residuals: Residuals,
-    faulty: Callable[[Stretch, float], Stretch],
-) -> Fault:
-    response = _response(spots, residuals, faulty, PUT_IN * channel.scale)
-    return Fault(name, component, channel.unit, 0, 1.0, channel.scale, response, np.ones(len(AGES)))
-
-
-def _response(
-    spots: Sequence[Stretch], residuals: Residuals, faulty: Callable[[Stretch, float], Stretch], size: float
-) -> F8:
-    """f8[lags,p] to a fault of size 1: the mean over spots and both signs."""
-    total = []
-    for s in spots:
-        warm = min(WARM, len(s.u) // 3)
-        up, down = (faulty(s, sign * size) for sign in (1.0, -1.0))
-        difference = (residuals(up.u, up.y) - residuals(down.u, down.y)) / (2.0 * size)
-        lag = np.minimum(warm + np.array(LAGS), len(difference) - 1)
-        total.append(difference[lag])
-    return np.asarray(np.nan_to_num(np.mean(total, axis=0)), np.float64)
+def _mean(responses: Sequence[F8]) -> F8:
+    return np.asarray(np.nan_to_num(np.mean(responses, axis=0)), np.float64)
 
 
 def _expected(fault: Fault) -> Fault:
     return replace(fault, scale=EXPECTED / float(np.max(np.abs(fault.response))))
 
 
-def _raised(values: F8, column: int, size: float) -> F8:
+def _raised(values: F8, onset: int, column: int, size: float) -> F8:
     out = values.copy()
-    out[min(WARM, len(out) // 3) :, column] += size
+    out[onset:, column] += size
     return out
 
 
@@ -193,16 +183,22 @@ def _side(health: Health) -> int:
     return int(health.nominal <= health.low) - int(health.nominal >= health.high)
 
 
+def _wear(plant: Plant, spot: _Spot, health: Health, size: float) -> F8:
+    """What a change of health by `size` at the onset does to the outputs: f8[rows,p]."""
+    new, worn = (_simulated(plant, spot.u, spot.onset, health, s) for s in (0.0, size))
+    return worn - new
+
+
 def _simulated(plant: Plant, u: F8, onset: int, health: Health, size: float) -> F8:
-    """Outputs f8[rows,p] of the plant alone under inputs f8[rows,m], its health changed by `size` at the onset."""
-    x = plant.prior[0].copy()
+    """Outputs f8[rows,p] of the plant alone under inputs f8[rows,m], from where the first ones lead to."""
+    x, as_new = plant.prior[0].copy(), plant.prior[0][health.state]
     for _ in range(len(u)):
         x = plant.advance(x, u[0])
-        x[health.state] = plant.prior[0][health.state]
+        x[health.state] = as_new
     out = np.empty((len(u), len(plant.outputs)))
     for k, now in enumerate(u):
         if k == onset:
-            x[health.state] = health.inner(float(health.value(x)) + size)
+            x[health.state] = health.inner(health.nominal + size)
         out[k] = plant.observe(x, now)[: len(plant.outputs)]
         x = plant.advance(x, now)
     return out
@@ -218,8 +214,8 @@ def _labelled(cases: Sequence[Case]) -> list[Fault]:
         side = int(np.sign(sizes[0])) if np.all(np.sign(sizes) == np.sign(sizes[0])) else 0
         scale = float(np.sqrt(np.mean(sizes**2)))
         first = own[0]
-        ages = np.ones(len(AGES))
-        found.append(Fault(name, first.component, first.unit, side, 1.0, scale, np.nan_to_num(response), ages))
+        response = np.nan_to_num(response)
+        found.append(Fault(name, first.component, first.unit, side, 1.0, scale, response, _NO_INFLATION))
     return found
 
 
@@ -241,15 +237,20 @@ def _covariance(signatures: Signatures, healthy: Sequence[F8]) -> F8:
 
 
 def _inflated(signatures: Signatures, healthy: Sequence[F8]) -> tuple[Fault, ...]:
-    """The faults with the variance that healthy windows show in each one's direction and at each age."""
-    t = templates(signatures)
-    ratio = []
+    """The faults with the variance that healthy windows show in each one's direction, by age."""
+    t, ratio = templates(signatures), list[F8]()
     for z in healthy:
         for end in range(signatures.window, len(z) + 1, STRIDE):
             w = whitened(signatures, z[end - signatures.window : end])
             if np.isfinite(w).all():
                 N, D, _, _ = projected(signatures, t, w)
                 ratio.append(N**2 / np.maximum(D, 1e-12))
-    mean = np.mean(ratio, axis=0) if ratio else np.ones(len(t.fault))
-    by_fault = np.maximum(mean.reshape(len(signatures.faults), -1, len(signatures.ages)).max(axis=1), 1.0)
-    return tuple(replace(f, inflation=row) for f, row in zip(signatures.faults, by_fault, strict=True))
+    if not ratio:
+        return signatures.faults
+    mean = np.mean(ratio, axis=0)
+    nearest = np.argmin(np.abs(np.log(t.age[:, None] / np.array(signatures.ages))), axis=1)
+    by_age = [
+        [float(np.mean(mean[(t.fault == k) & (nearest == a)])) for a in range(len(signatures.ages))]
+        for k in range(len(signatures.faults))
+    ]
+    return tuple(replace(f, inflation=np.maximum(row, 1.0)) for f, row in zip(signatures.faults, by_age, strict=True))

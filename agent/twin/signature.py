@@ -14,6 +14,7 @@ Templates are whitened as the residuals are (Gustafsson 1996, marginalised likel
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -23,7 +24,8 @@ import numpy.typing as npt
 
 from agent.core.nouns import F8
 
-PROFILES = 2
+# An abrupt fault is whitened to a spike at its onset: every row is tried. What is smooth is tried in steps of a share.
+YOUNGEST, SHARE = 4, 0.12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +34,7 @@ class Fault:
     likely before anything is seen, over the sum of all; scale: standard deviation of its size, in `unit`.
 
     response f8[lags,p]: of z to a fault of size 1; inflation f8[ages], at least 1: variance of the healthy matched
-    filter over that of white noise, for what whitening leaves in the slow parts.
+    filter over that of white noise, for what whitening leaves in the slow parts, by periods since the onset.
     """
 
     name: str
@@ -47,7 +49,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Signatures:
-    """window: rows looked at; lags: periods of the responses; ages: periods since an onset that are tried.
+    """window: rows looked at; lags: periods of the responses; ages: periods of the inflations, to the oldest onset.
 
     a f8[p,q], spread f8[p], covariance f8[p,p]: whitening of z without a clip; mismatch: relative error of a response,
     by which two faults must differ to be told apart.
@@ -83,11 +85,18 @@ class Signatures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Templates:
-    """By template (fault, profile, age, in that order): value f8[templates, rows, p], whitened by output only; fault
-    i8[templates]; inflation, side, scale, prior f8[templates] (prior: of the fault over its templates)."""
+    """What can be seen of single faults in a window of `rows` whitened rows, whitened by output only.
 
-    value: F8
+    step f8[faults,rows,p]: of an abrupt fault from its onset on, which may be at any row; other f8[k,rows,p]: of ramps,
+    and of abrupt faults older than the window. By template, those of `step` first (fault by fault, the onset at row 0,
+    1, ... `onsets` - 1): fault, age i8[t]; inflation, side, scale f8[t]; prior f8[t]: of the fault over its templates.
+    """
+
+    step: F8
+    other: F8
+    onsets: int
     fault: npt.NDArray[np.intp]
+    age: npt.NDArray[np.intp]
     inflation: F8
     side: F8
     scale: F8
@@ -96,18 +105,32 @@ class Templates:
 
 @lru_cache(maxsize=64)
 def templates(signatures: Signatures) -> Templates:
-    """All that can be seen of single faults in a window."""
-    s, each = signatures, PROFILES * len(signatures.ages)
-    value = [whitened(s, _profile(s, f, age, ramp)) for f in s.faults for ramp in (False, True) for age in s.ages]
-    total = sum(f.prior for f in s.faults)
+    """All templates of a file."""
+    s, count = signatures, len(signatures.faults)
+    rows = s.window - s.a.shape[1]
+    young, ages = max(rows - YOUNGEST + 1, 1), _geometric(YOUNGEST, s.ages[-1])
+    drawn = [(f, age, ramp) for f in range(count) for ramp in (True, False) for age in ages if ramp or age > rows]
+    fault = np.concatenate([np.repeat(np.arange(count), young), np.array([f for f, _, _ in drawn], np.intp)])
+    age = np.concatenate([np.tile(rows - np.arange(young), count), np.array([a for _, a, _ in drawn], np.intp)])
+    each, total = np.bincount(fault, minlength=count), sum(f.prior for f in s.faults)
     return Templates(
-        value=np.array(value),
-        fault=np.repeat(np.arange(len(s.faults)), each),
-        inflation=np.concatenate([np.tile(f.inflation, PROFILES) for f in s.faults]),
-        side=np.repeat([float(f.side) for f in s.faults], each),
-        scale=np.repeat([f.scale for f in s.faults], each),
-        prior=np.repeat([f.prior / total / each for f in s.faults], each),
+        step=np.array([whitened(s, _profile(s, f, rows, ramp=False)) for f in s.faults]),
+        other=np.array([whitened(s, _profile(s, s.faults[f], a, ramp=r)) for f, a, r in drawn]),
+        onsets=young,
+        fault=fault,
+        age=age,
+        inflation=np.array([np.interp(a, s.ages, s.faults[f].inflation) for f, a in zip(fault, age, strict=True)]),
+        side=np.array([float(f.side) for f in s.faults])[fault],
+        scale=np.array([f.scale for f in s.faults])[fault],
+        prior=np.array([f.prior / total / n for f, n in zip(s.faults, each, strict=True)])[fault],
     )
+
+
+def _geometric(first: int, last: int) -> tuple[int, ...]:
+    ages = [first]
+    while ages[-1] < last:
+        ages.append(min(math.ceil(ages[-1] * (1.0 + SHARE)), last))
+    return tuple(ages)
 
 
 def whitened(signatures: Signatures, z: F8) -> F8:
@@ -129,7 +152,7 @@ def decorrelation(signatures: Signatures, present: npt.NDArray[np.bool_]) -> F8:
     return M
 
 
-def _profile(s: Signatures, fault: Fault, age: int, ramp: bool) -> F8:
+def _profile(s: Signatures, fault: Fault, age: int, *, ramp: bool) -> F8:
     """z f8[window,p] of a fault that began `age` periods ago, the newest row last."""
     lag = np.arange(age)
     phi = np.column_stack([np.interp(lag, s.lags, column) for column in fault.response.T])

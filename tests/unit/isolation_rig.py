@@ -90,7 +90,7 @@ def learned(cases=()):
     healthy = [residuals(inputs(1500, s), simulated(inputs(1500, s)) + noise(1500, 100 + s)) for s in range(4)]
     found = limits.learned(healthy, [np.ones(1500)] * 4, PERIOD_S)
     stretch = signatures.Stretch(inputs(1500, 9), simulated(inputs(1500, 9)))
-    return found, signatures.learned(plant(), found.whitening, [stretch], residuals, healthy, cases)
+    return found, signatures.learned(plant(), found.whitening, [stretch], residuals, healthy, warm=50, cases=cases)
 
 
 def faulty(seed, *, rows=150, health=None, sensor=None, actuator=None, onset=60):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import rig_plants
 
-from agent.config.schema import Residuals
+from agent.config.schema import Cusum, Residuals
 from agent.core import conditions, quality
 from agent.core.conditions import Rule
 from agent.core.nouns import Names
@@ -74,23 +74,25 @@ def _said(twin: Twin, state: cycle.State, before: list, k: int) -> list:
 
 
 def alerts(tracks: dict[str, np.ndarray]) -> list[tuple[int, str]]:
-    """(row, point) at which an alert is raised, by the rule of residuals with its defaults; tracks: f8[rows,p]."""
+    """(row, point) at which an alert is raised, by the engine's rules with their defaults; tracks: f8[rows,p]."""
     raised = []
     for kind, track in tracks.items():
         for j, tag in enumerate(OUTPUTS):
             if np.nanmax(np.abs(track[:, j]), initial=0.0) > 1.0:
-                raised += [(row, f"{tag}.{kind}") for row in _raised(track[:, j])]
+                raised += [(row, f"{tag}.{kind}") for row in _raised(track[:, j], RULES[kind])]
     return sorted(raised)
 
 
-def _raised(track: np.ndarray) -> list[int]:
-    given = Residuals()
+RULES = {"deviation": Residuals(), "cusum": Cusum()}
+
+
+def _raised(track: np.ndarray, given: Residuals | Cusum) -> list[int]:
     rule = Rule(
         id="x",
         point="x",
         kind="residual",
         side="both",
-        limit=given.limit,
+        limit=1.0,
         hysteresis=given.hysteresis,
         on_delay_s=given.on_delay_s,
         off_delay_s=given.off_delay_s,
@@ -171,4 +173,13 @@ def fitted(path: Path, out: Path, kind: str) -> None:
     """The shipping command's own code."""
     from agent.fit.twin import fit
 
-    fit(path, inputs=INPUTS, outputs=OUTPUTS, where={"drive/state": RUNNING}, settle_s=SETTLE_S, out=out, kind=kind)
+    fit(
+        path,
+        inputs=INPUTS,
+        outputs=OUTPUTS,
+        where={"drive/state": RUNNING},
+        settle_s=SETTLE_S,
+        out=out,
+        kind=kind,
+        page=False,
+    )
