@@ -15,6 +15,8 @@ if [ "$which" != detector ]; then
         --inputs pump/speed,valve/position --outputs upper/level,lower/level,pump/flow,pump/pressure \
         --virtual upper/transfer_flow --where drive/state=2 --settle 30 --units "$here/../two-tank.csv" \
         --asset rig --reason "demonstration"
+    "$bin/edgetwin" fit loop "$work/healthy-6h.csv" --twin "$out/two-tank.twin.json" --where drive/state=2 \
+        --loop "lower/level->pump/speed setpoint=control/setpoint low=40 high=85"
 fi
 if [ "$which" != twin ]; then
     "$bin/python" -m hil.record --out "$work/healthy-12h.csv" --hours 12 --seed 3 --schedule
