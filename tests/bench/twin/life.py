@@ -11,6 +11,9 @@ PLC's scaling. The twin knows none of that: it filters an hourly output with the
 "corrected" is the same after what the lives 0 to 259 said of its intervals, by band of damage (split-conformal; each of
 them was asked four times, so the promise is not exact). The mean-life baseline is what a maintenance plan has: how long
 the lives 0 to 499 lasted, less the hours run so far.
+
+Lives 1000 to 1199 were scored once, without a correction: coverage 90.9, 82.0, 96.0 and 92.9 %, so 90 % was not held
+at 40 and 60 % of life. The correction was made after that, and lives 2000 to 2199 were scored once.
 """
 
 import argparse
