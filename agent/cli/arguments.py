@@ -21,3 +21,7 @@ Where = Annotated[list[str] | None, typer.Option("--where", help="Use only rows 
 Exclude = Annotated[
     Path | None, typer.Option("--exclude", help="CSV of times to leave out (from,to), as maintenance list --csv.")
 ]
+Interlocks = Annotated[
+    list[str] | None,
+    typer.Option("--interlock", help="'upper/level>0.545 -> pump/speed=0 after=0.5s': it latches."),
+]

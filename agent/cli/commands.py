@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agent.cli import machines, maintenance, models
-from agent.cli.arguments import Exclude, File, Json, MaybeFile, Settings, Socket, StateDir, Where
+from agent.cli.arguments import Exclude, File, Interlocks, Json, MaybeFile, Settings, Socket, StateDir, Where
 
 app = typer.Typer(
     name="edgetwin",
@@ -27,6 +27,7 @@ app.add_typer(fit_app, name="fit")
 app.add_typer(users_app, name="users")
 app.add_typer(maintenance.app, name="maintenance")
 app.add_typer(models.app, name="model")
+app.add_typer(models.top)
 app.add_typer(machines.app)
 app.add_typer(machines.certs_app, name="certs")
 
@@ -175,42 +176,6 @@ def backtest(
         command.run(file, journal, state_dir, settings or [], json, asset)
 
 
-@app.command()
-def whatif(
-    file: Annotated[
-        Path, typer.Argument(help="A configuration (state of the daemon) or a twin file.", show_default=False)
-    ],
-    sets: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="What changes: pump/speed=80@+10m, a ramp @+10m..+20m."),
-    ] = None,
-    horizon: Annotated[str, typer.Option(help="How far ahead: 90s, 10m, 4h.")] = "1h",
-    limits: Annotated[
-        list[str] | None, typer.Option("--limit", help="Where a signal should stay: upper/level<0.5.")
-    ] = None,
-    costs: Annotated[list[str] | None, typer.Option("--cost", help="An integral over time: energy=pump/power.")] = None,
-    loops: Annotated[
-        list[str] | None,
-        typer.Option("--loop", help="A PI loop of the PLC: 'lower/level->pump/speed gain=110 reset=32s setpoint=TAG'."),
-    ] = None,
-    source: Annotated[
-        Path | None, typer.Option("--from", help="CSV: the state of a twin file at its end; gains of loops without.")
-    ] = None,
-    where: Where = None,
-    asset: Annotated[str | None, typer.Option(help="The asset, where several have a twin.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Write a picture: .html, .png or .svg.")] = None,
-    particles: Annotated[int, typer.Option(help="How many possible machines run.", min=2, max=100000)] = 400,
-    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 1,
-    state_dir: StateDir = None,
-    json: Json = False,
-) -> None:
-    """Try a change on the twin before it is made on the machine: what happens, beside what happens without it."""
-    from agent.cli import whatif as command
-
-    asked = command.Asked(sets or [], horizon, limits or [], costs or [], loops or [], where or [], particles, seed)
-    command.run(file, asked, asset, source, plot, json, state_dir)
-
-
 @fit_app.command("twin")
 def fit_twin(
     recording: Annotated[Path, typer.Argument(help="CSV: time, then one column a tag (group/name).")],
@@ -276,13 +241,14 @@ def fit_loop(
     recording: Annotated[Path, typer.Argument(help="CSV: time, then one column a tag (group/name).")],
     twin: Annotated[Path, typer.Option(help="The twin's file; its section control is written.")],
     loops: Annotated[list[str], typer.Option("--loop", help="'lower/level->pump/speed setpoint=TAG'; gain= if known.")],
+    interlocks: Interlocks = None,
     where: Where = None,
     settle_s: Annotated[float, typer.Option("--settle", help="Drop so many s after each start.")] = 30.0,
 ) -> None:
     """Find a PI loop of the PLC in a recording and keep it with the twin, for what-if."""
     from agent.cli import looping
 
-    looping.run(recording, twin, loops, where or [], settle_s)
+    looping.run(recording, twin, loops, interlocks or [], where or [], settle_s)
 
 
 @users_app.command("add")

@@ -13,6 +13,8 @@ import typer
 from agent.cli.telling import fail, names
 from agent.cli.telling import where as conditions
 from agent.runtime import clock
+from agent.twin import baseline
+from agent.twin.twin import load
 
 
 def twin(
@@ -47,11 +49,10 @@ def twin(
         kind=kind,
         seed=seed,
         say=lambda text: typer.echo(text, err=True),
-        asset=asset,
-        reason=reason,
-        made_utc=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        about={"asset": asset, "reason": reason, "made_utc": f"{now:%Y-%m-%dT%H:%M:%SZ}"},
         exclude=exclude,
     )
+    typer.echo(baseline.text(load(out.read_bytes()).baseline))
 
 
 def detector(
@@ -91,6 +92,8 @@ def _fit(model: str, recording: Path, **options: Any) -> None:
         from agent.fit.recording import FitError
     except ImportError as error:
         fail(f"{error}. Install what fitting needs: pip install 'edgetwin[fit]'")
+    if "about" in options:
+        options["about"] = module.About(**options["about"])
     try:
         report = module.fit(recording, **options)
     except (FitError, OSError) as error:

@@ -19,19 +19,21 @@ from agent.twin.loop import Control, Loop
 from agent.twin.twin import Twin, dump
 
 
-def run(recording: Path, twin: Path, texts: Sequence[str], where: Sequence[str], settle_s: float) -> None:
+def run(
+    recording: Path, twin: Path, texts: Sequence[str], interlocks: Sequence[str], where: Sequence[str], settle_s: float
+) -> None:
     """Find each loop, write them all into the twin's section `control`."""
     whole = loaded(twin)
     try:
         rows = read(recording)
         found = [located(text, whole, rows, where, settle_s) for text in texts]
+        locks = tuple(wording.interlock(text, whole.tags) for text in interlocks)
     except (FitError, wording.WordingError, OSError) as error:
         fail(str(error))
     stated = whole.control or Control()
     taken = {one.loop.manipulated for one in found}
-    control = replace(
-        stated, loops=(*(k for k in stated.loops if k.manipulated not in taken), *(k.loop for k in found))
-    )
+    loops = (*(k for k in stated.loops if k.manipulated not in taken), *(k.loop for k in found))
+    control = Control(loops, locks or stated.interlocks)
     plant = whole.plant
     wrong = control.problems(*([c.tag for c in part] for part in (plant.inputs, plant.outputs, plant.virtual)))
     if wrong:

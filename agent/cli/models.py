@@ -1,4 +1,4 @@
-"""`edgetwin model`: look at a twin file, and run it over a recording."""
+"""`edgetwin model` and `edgetwin whatif`: look at a twin, run it over a recording, try a change on it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.arguments import Json, StateDir
+from agent.cli.arguments import Interlocks, Json, StateDir, Where
 
 app = typer.Typer(
     help="Look at a twin, run it over a recording, trust it.", no_args_is_help=True, rich_markup_mode=None
 )
+top = typer.Typer(rich_markup_mode=None)
 TwinFile = Annotated[Path, typer.Argument(metavar="TWIN", help="The twin's file (JSON).", show_default=False)]
 
 
@@ -50,3 +51,42 @@ def approve(
     from agent.cli import approving
 
     approving.run(twin, by, anyway, seen, state_dir)
+
+
+@top.command()
+def whatif(
+    file: Annotated[
+        Path, typer.Argument(help="A configuration (state of the daemon) or a twin file.", show_default=False)
+    ],
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="What changes: pump/speed=80@+10m, a ramp @+10m..+20m."),
+    ] = None,
+    horizon: Annotated[str, typer.Option(help="How far ahead: 90s, 10m, 4h.")] = "1h",
+    limits: Annotated[
+        list[str] | None, typer.Option("--limit", help="Where a signal should stay: upper/level<0.5.")
+    ] = None,
+    costs: Annotated[list[str] | None, typer.Option("--cost", help="An integral over time: energy=pump/power.")] = None,
+    loops: Annotated[
+        list[str] | None,
+        typer.Option("--loop", help="A PI loop of the PLC: 'lower/level->pump/speed gain=110 reset=32s setpoint=TAG'."),
+    ] = None,
+    interlocks: Interlocks = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="CSV: the state of a twin file at its end; gains of loops without.")
+    ] = None,
+    where: Where = None,
+    asset: Annotated[str | None, typer.Option(help="The asset, where several have a twin.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture: .html, .png or .svg.")] = None,
+    particles: Annotated[int, typer.Option(help="How many possible machines run.", min=2, max=100000)] = 400,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 1,
+    state_dir: StateDir = None,
+    json: Json = False,
+) -> None:
+    """Try a change on the twin before it is made on the machine: what happens, beside what happens without it."""
+    from agent.cli import whatif as command
+
+    asked = command.Asked(
+        sets or [], horizon, limits or [], costs or [], loops or [], interlocks or [], where or [], particles, seed
+    )
+    command.run(file, asked, asset, source, plot, json, state_dir)

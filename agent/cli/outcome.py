@@ -41,14 +41,14 @@ def _changes(question: Question, control: Control, units: Mapping[str, str]) -> 
     for c in question.changes:
         ramp = f" to +{shown(c.end_s)}" if c.end_s > c.start_s else ""
         unit = units.get(c.tag, read.get(c.tag, ""))
-        out.append(f"set {c.tag} = {c.value:g} {unit}".rstrip() + f" at +{shown(c.start_s)}{ramp}")
+        by_hand = any(loop.manipulated == c.tag for loop in control.loops)
+        manual = "; its loop stands still from then on" if by_hand else ""
+        out.append(f"set {c.tag} = {c.value:g} {unit}".rstrip() + f" at +{shown(c.start_s)}{ramp}{manual}")
     return out or ["nothing is changed: both arms are the same"]
 
 
 def _loops(control: Control, units: Mapping[str, str]) -> list[str]:
-    if not control.loops:
-        return ["no loop is emulated: inputs stand still unless they are set"]
-    out = []
+    out = [] if control.loops else ["no loop is emulated: inputs stand still unless they are set"]
     for loop in control.loops:
         gain = f"{loop.gain:.4g} {units.get(loop.manipulated, '')}/{units.get(loop.measured, '')}".rstrip(" /")
         of = f" of {loop.setpoint}" if loop.setpoint else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,18 +48,25 @@ class Present:
     limits: tuple[Constraint, ...]
 
 
-def present(file: Path, asset: str | None, state_dir: Path | None, recording: Recording | None) -> Present:
-    """Of a configuration (from the daemon's journal) or of a twin file (end of a recording, else its prior)."""
+def present(
+    file: Path,
+    asset: str | None,
+    state_dir: Path | None,
+    recording: Recording | None,
+    where: Mapping[str, float] | None = None,
+) -> Present:
+    """Of a configuration (from the daemon's journal) or of a twin file (end of a recording, of its last rows where
+    `where` holds; else the prior)."""
     try:
         content = file.read_bytes()
     except OSError as error:
         fail(str(error))
     if FORMAT.encode() in content[:200]:
-        return _of_file(file, content, recording)
+        return _of_file(file, content, recording, where or {})
     return _of_daemon(planned(file, state_dir, {}), asset)
 
 
-def _of_file(file: Path, content: bytes, recording: Recording | None) -> Present:
+def _of_file(file: Path, content: bytes, recording: Recording | None, where: Mapping[str, float]) -> Present:
     try:
         twin = load(content)
     except ValueError as error:
@@ -71,9 +78,13 @@ def _of_file(file: Path, content: bytes, recording: Recording | None) -> Present
         belief = Belief(x, np.asarray(np.linalg.cholesky(P), np.float64))
         told = "nothing is known of the machine now: the state is the twin's prior, the inputs their mean (see --from)"
         return Present("", twin, Start(belief, u, {}), float("nan"), told, ())
-    belief, u = followed(twin, recording)
+    try:
+        recording = _held(recording, where)
+        belief, u = followed(twin, recording)
+    except ValueError as error:
+        fail(str(error))
     last = {name: _last(recording.value[:, i]) for i, name in enumerate(recording.names)}
-    told = f"the state is that of the end of {recording.path}, {len(recording.time_s)} rows"
+    told = f"the state is that of {recording.path} at time {recording.time_s[-1]:g}, {len(recording.time_s)} rows"
     return Present("", twin, Start(belief, u, last), float("nan"), told, ())
 
 
@@ -88,6 +99,19 @@ def followed(twin: Twin, recording: Recording) -> tuple[Belief, F8]:
     for sample in samples:
         known, _ = filtering.step(plant, known, sample)
     return known.belief, u[-1]
+
+
+def _held(recording: Recording, where: Mapping[str, float]) -> Recording:
+    """The last unbroken rows in which every condition holds."""
+    holds = np.ones(len(recording.time_s), np.bool_)
+    for name, wanted in where.items():
+        holds &= recording.columns([name])[:, 0] == wanted
+    if not holds.any():
+        raise ValueError(f"{recording.path}: no row where {', '.join(f'{k} is {v:g}' for k, v in where.items())}")
+    stop = int(np.flatnonzero(holds)[-1]) + 1
+    before = np.flatnonzero(~holds[:stop])
+    rows = slice(int(before[-1]) + 1 if len(before) else 0, stop)
+    return replace(recording, time_s=recording.time_s[rows], value=recording.value[rows])
 
 
 def _last(column: F8) -> float:

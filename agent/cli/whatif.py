@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,6 +12,7 @@ import typer
 from agent.cli import outcome, wording
 from agent.cli.present import Present, present
 from agent.cli.telling import as_json, fail
+from agent.cli.telling import where as conditions
 from agent.twin import whatif
 from agent.twin.loop import Control, Loop
 from agent.twin.whatif import Question
@@ -32,6 +33,7 @@ class Asked:
     limits: Sequence[str]
     costs: Sequence[str]
     loops: Sequence[str]
+    interlocks: Sequence[str]
     where: Sequence[str]
     particles: int
     seed: int
@@ -50,7 +52,7 @@ def run(
     if plot is not None and plot.suffix not in (".html", ".png", ".svg"):
         fail(f"--plot {plot}: expected a file that ends in .html, .png or .svg", 2)
     recording = _recording(source) if source else None
-    now = present(file, asset, state_dir, recording)
+    now = present(file, asset, state_dir, recording, conditions(asked.where))
     control = _control(now, asked, recording)
     question = _question(now, asked, control)
     try:
@@ -98,7 +100,9 @@ def _control(now: Present, asked: Asked, recording: Recording | None) -> Control
     stated = now.twin.control or Control()
     typed = [_located(text, now, asked, recording, known) for text in asked.loops]
     taken = {loop.manipulated for loop in typed}
-    return replace(stated, loops=(*typed, *(loop for loop in stated.loops if loop.manipulated not in taken)))
+    locks = tuple(_read(wording.interlock, asked.interlocks, known))
+    kept = (loop for loop in stated.loops if loop.manipulated not in taken)
+    return Control((*typed, *kept), (*stated.interlocks, *locks))
 
 
 def _located(text: str, now: Present, asked: Asked, recording: Recording | None, known: Sequence[str]) -> Loop:

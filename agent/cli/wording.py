@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from agent.twin.loop import Loop
+from agent.twin.loop import Interlock, Loop
 from agent.twin.plc import Change
 from agent.twin.tally import Constraint, Cost
 
@@ -94,6 +94,23 @@ def loop(text: str, known: Sequence[str]) -> tuple[Loop, bool]:
         period_s=seconds(given["period"]) if "period" in given else 0.0,
     )
     return found, "gain" in given
+
+
+def interlock(text: str, known: Sequence[str]) -> Interlock:
+    """`TAG>LIMIT -> INPUT=VALUE after=0.5s`: once passed for so long, the input is held there."""
+    found = re.fullmatch(r"\s*([^<>=\s]+)\s*([<>])\s*(\S+)\s*(?:->|→)\s*([^=\s]+)=(\S+)(?:\s+after=(\S+))?\s*", text)
+    expected = f"--interlock {text}: expected TAG>LIMIT -> INPUT=VALUE, as upper/level>0.545 -> pump/speed=0 after=0.5s"
+    if found is None:
+        raise WordingError(expected)
+    named, side, limit, moved, value, after = found.groups()
+    return Interlock(
+        tag=tag(named, known),
+        side="high" if side == ">" else "low",
+        limit=_number(limit, expected),
+        manipulated=tag(moved, known),
+        value=_number(value, expected),
+        hold_s=seconds(after) if after else 0.0,
+    )
 
 
 def tag(text: str, known: Sequence[str]) -> str:

@@ -118,7 +118,7 @@ def _isolation(kind: Class, model: LoadedModel, point: Point, asset: str) -> Rul
         on_delay_s=given.on_delay_s,
         off_delay_s=given.off_delay_s,
         of=(point.of or point.id).removeprefix(asset),
-        message=f"residuals speak for {name.rpartition('/')[2].removeprefix('fault.')}",
+        message=f"residuals speak for {point.description or name}",
     )
 
 

@@ -17,7 +17,7 @@ from agent.fit import limits, signatures, tracked, trusting
 from agent.fit.limits import Limits
 from agent.fit.signatures import Stretch
 from agent.fit.tracked import Track
-from agent.twin import simulate
+from agent.twin import life, simulate
 from agent.twin.domain import learned as domain
 from agent.twin.plant import Plant
 from agent.twin.twin import Charts, Twin
@@ -26,6 +26,7 @@ REFERENCE = 1e-4
 HOLD_PERIODS = 5
 START_ROWS = 30
 LEAST = 1e-9
+LIFE_S = 4000.0 * 3600.0  # half a year of running: what a part lasts, as long as none has failed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +77,8 @@ def assembled(plant: Plant, held: Sequence[HeldOut], *, modes: Sequence[str], se
         plant, found.whitening, stretches, lambda u, y: tracked.track(twin, u, y).z, z, warm=warm
     )
     rows = int(sum(counted(h, t).sum() for h, t in zip(held, tracks, strict=True)))
-    return Assembled(replace(twin, isolation=isolation), tuple(tracks), found, rows)
+    lives = life.usual(plant, LIFE_S)
+    return Assembled(replace(twin, isolation=isolation, lives=lives), tuple(tracks), found, rows)
 
 
 def counted(h: HeldOut, t: Track) -> Mask:

@@ -39,6 +39,9 @@ class About:
     budget_per_day: float = BUDGET_PER_DAY
 
 
+UNSAID = About()
+
+
 def of_twin(
     recording: Recording,
     assembled: Assembled,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.core.nouns import F8, Mask
+from agent.twin.life import Widening
 from agent.twin.tally import wilson
 
 BETA = 0.5  # of the probability that must lie within the bounds of alpha
@@ -124,17 +125,26 @@ def score(predicted_s: F8, truth_s: F8, early_s: float, late_s: float) -> float:
     return float(np.sum(np.expm1(np.where(d < 0, -d / early_s, d / late_s))))
 
 
-def widening(low_s: F8, high_s: F8, truth_s: F8, share: float = 0.9) -> float:
-    """Split-conformal: what to add to ln(life) at both ends so that new intervals hold `share` (`Lives.widening`).
+def widening(damage: F8, low_s: F8, high_s: F8, truth_s: F8, edges: F8, share: float = 0.9) -> Widening:
+    """Split-conformal correction of intervals that held-out lives f8[k] had at such a damage, band by band.
 
-        E_i = max(ln low - ln y, ln y - ln high);  its ceil((n + 1) share) / n quantile (Romano et al. 2019)
+        lower: ln low - ln y, upper: ln y - ln high; of each the ceil((n + 1) (1 + share) / 2) smallest of the band's n
 
-    Each entry is one held-out life, asked once at a time of its own; inf where the lives are too few to promise it.
-    """
+    Exact where each life is asked once; ValueError where a band has too few lives to promise it."""
+    rows = np.digitize(damage, edges)
     with np.errstate(divide="ignore"):
-        E = np.sort(np.maximum(np.log(low_s) - np.log(truth_s), np.log(truth_s) - np.log(high_s)))
+        ends = np.log(low_s) - np.log(truth_s), np.log(truth_s) - np.log(high_s)
+    moved = np.array([[_conformal(end[rows == k], 0.5 * (1.0 + share)) for k in range(len(edges) + 1)] for end in ends])
+    return Widening(np.asarray(edges, np.float64), moved[0], moved[1], len(truth_s))
+
+
+def _conformal(E: F8, share: float) -> float:
     rank = math.ceil((len(E) + 1) * share)
-    return float(E[rank - 1]) if rank <= len(E) else math.inf
+    if rank > len(E):
+        raise ValueError(
+            f"{len(E)} lives in a band of damage, expected at least {math.ceil(share / (1.0 - share) - 1e-9)}"
+        )
+    return float(np.sort(E)[rank - 1])
 
 
 def _at_once(p_fail: F8) -> float:

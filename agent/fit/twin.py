@@ -16,7 +16,7 @@ import numpy as np
 
 from agent.fit import assembly, baselines, holdout, noise, report, twin_page
 from agent.fit.assembly import Assembled, HeldOut
-from agent.fit.baselines import About
+from agent.fit.baselines import UNSAID, About
 from agent.fit.exclude import applied
 from agent.fit.identify import choice, virtual
 from agent.fit.identify.build import Frame, means, plant, scales
@@ -28,7 +28,7 @@ from agent.fit.twin_report import OutputScore, Report, VirtualScore
 from agent.twin.plant import Plant
 from agent.twin.twin import dump, load
 
-__all__ = ["FitError", "Report", "fit"]
+__all__ = ["About", "FitError", "Report", "fit"]
 
 KINDS = ("auto", "linear", "physics:FILE")
 
@@ -42,6 +42,18 @@ class Chosen:
     candidate: Candidate
     scores: Scores
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for beside the model itself; see `fit`."""
+
+    out: Path
+    modes: tuple[str, ...]
+    settle_s: float
+    where: Mapping[str, float]
+    about: About
+    page: bool
 
 
 def fit(
@@ -61,14 +73,12 @@ def fit(
     seed: int = 0,
     page: bool = True,
     say: Callable[[str], None] = lambda text: None,
-    asset: str = "",
-    reason: str = "",
-    made_utc: str = "",
+    about: About = UNSAID,
     exclude: str | Path | None = None,
 ) -> Report:
-    """Writes the twin to `out`, its report beside it, and says how good it is. FitError says what the recording lacks,
-    with names. say: told of each candidate as it is scored; asset, reason, made_utc: whose recording it is, why it is
-    fitted now, and when, kept in the file; exclude: a file of times to leave out."""
+    """Writes the twin to `out`, its report beside it, and says how good it is. FitError: what the recording lacks.
+
+    say: told of each candidate as it is scored; about: kept in the file; exclude: a file of times to leave out."""
     if kind.startswith("physics:"):
         from agent.fit import physics
 
@@ -86,6 +96,8 @@ def fit(
             units=units or {},
             page=page,
             say=say,
+            about=about,
+            exclude=exclude,
         )
     if kind not in ("auto", "linear"):
         raise FitError(f"kind {kind!r}, expected {', '.join(KINDS)}")
@@ -93,24 +105,27 @@ def fit(
     columns = Columns(tuple(inputs), tuple(outputs), tuple(virtual))
     material = prepared(recording, columns, where or {}, settle_s, period_s, units or {})
     chosen = _chosen(material, tuple(orders or ORDERS), kind == "auto", seed, say)
+    wanted = Wanted(Path(out), tuple(modes), settle_s, where or {}, about, page)
+    return _written(recording, material, chosen, wanted)
+
+
+def _written(recording: Recording, material: Material, chosen: Chosen, wanted: Wanted) -> Report:
+    """What the daemon judges by, learned from held-out rows; the file and its page; what a person is told."""
     held = _held_out(material, chosen)
-    made = assembly.assembled(chosen.plant, held, modes=modes, settle_s=settle_s)
-    told = _report(recording, material, chosen, made)
-    about = About(asset, reason, made_utc)
-    known = baselines.of_twin(recording, made, held, material.rows, about, where or {})
-    training = _training(recording, material, where or {})
+    made = assembly.assembled(chosen.plant, held, modes=wanted.modes, settle_s=wanted.settle_s)
+    told = replace(_report(recording, material, chosen, made), out=str(wanted.out))
+    known = baselines.of_twin(recording, made, held, material.rows, wanted.about, wanted.where)
+    training = _training(recording, material, wanted.where)
     twin = replace(made.twin, score=_score(told), training=training, baseline=known)
     content = dump(twin)
     load(content)
-    Path(out).write_bytes(content)
-    if page:
-        beside = Path(out).with_suffix(".html")
-        shown = twin_page.material(
-            recording, material, chosen.scores, str(chosen.candidate), chosen.why, held, replace(made, twin=twin)
-        )
-        report.write(beside, shown)
-        told = replace(told, page=str(beside))
-    return replace(told, out=str(out))
+    wanted.out.write_bytes(content)
+    if not wanted.page:
+        return told
+    beside = wanted.out.with_suffix(".html")
+    name, made = str(chosen.candidate), replace(made, twin=twin)
+    report.write(beside, twin_page.material(recording, material, chosen.scores, name, chosen.why, held, made))
+    return replace(told, page=str(beside))
 
 
 def _chosen(

@@ -30,13 +30,25 @@ TELLING = 0.05  # damage that a part may move before its life is asked for again
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Widening:
+    """What held-out lives say of the intervals of a wear: how far each end is to be moved out, in ln(life).
+
+    edges f8[b]: of bands of damage; lower, upper f8[b+1]: at 5 and 95 %, negative where it may be narrower; asked: from
+    how many predictions. Made by `agent.fit.metrics.widening`: split-conformal, band by band (Vovk 2012, Mondrian).
+    """
+
+    edges: F8
+    lower: F8
+    upper: F8
+    asked: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Lives:
     """The file's section `lives`.
 
     step_s: of the plant's equations, where there are `limits`; else steps grow with time. slot_s, slots: the recent
-    hours, used where there are no `scenarios`. widening: added to ln(life) at both ends of the interval, from
-    `widened_on` held-out lives (split-conformal, `agent.fit.metrics.widening`; it leaves p_fail as it is). origin: what
-    the settings rest on, "simulation" say.
+    hours, used where there are no `scenarios`. origin: what the settings rest on, "simulation" say.
     """
 
     wears: tuple[Wear, ...]
@@ -48,8 +60,7 @@ class Lives:
     origin: str
     slot_s: float = 900.0
     slots: int = 96
-    widening: float = 0.0
-    widened_on: int = 0
+    widening: Widening | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,6 +131,9 @@ def problems(plant: Plant, lives: Lives) -> list[str]:
         *((s.u.ndim == 2 and s.u.shape[1] == m and len(s.u) > 0, f"{s.name}: rows of {m}") for s in lives.scenarios),
         *((s.weight > 0 and s.step_s > 0, f"{s.name}: weight, step_s over 0") for s in lives.scenarios),
     ]
+    if lives.widening is not None:
+        edges, sizes = lives.widening.edges, {len(lives.widening.lower) - 1, len(lives.widening.upper) - 1}
+        checks.append((sizes == {len(edges)} and bool(np.all(np.diff(edges) > 0)), "life.widening: rising edges"))
     return [text for good, text in checks if not good]
 
 
@@ -192,9 +206,11 @@ def predict(plant: Plant, belief: Belief, lives: Lives, course: Course, seed: in
 def _life(plant: Plant, belief: Belief, lives: Lives, reasons: Mapping[str, str], lifetimes: Mapping[str, F8]) -> Life:
     """The parts, and the whole: the first of those that have an estimate."""
     at_s = np.geomspace(lives.horizon_s / 1000.0, lives.horizon_s, SHOWN)
-    parts = []
+    parts, lifetimes = [], dict(lifetimes)
     for name, reason in reasons.items():
         now = _damage(plant, name, belief.x)
+        if not reason and lives.widening is not None and math.isfinite(now):
+            lifetimes[name] = _widened(lives.widening, lifetimes[name], now)
         parts.append(_estimate(lives, name, at_s, lifetimes[name], now) if not reason else _none(name, reason, now))
     told = [lifetimes[part.name] for part in parts if not part.reason]
     why = "; ".join(f"{part.name}: {part.reason}" for part in parts if part.reason) or "nothing here wears"
@@ -211,18 +227,28 @@ def _estimate(lives: Lives, name: str, at_s: F8, lifetimes: F8, now: float) -> F
         return _none(name, "the posterior is too wide: from now to beyond the horizon", now)
     # The lower end of the order statistics that hold the 5 % quantile with 95 % (Wilks 1941).
     surely = max(math.floor(0.05 * n - 1.645 * math.sqrt(0.05 * 0.95 * n)), 1)
-    wider = math.exp(lives.widening)
     return Forecast(
         name=name,
         reason="",
         p_fail=np.searchsorted(t, at_s, side="right") / n,
-        p5_s=p5 / wider,
+        p5_s=p5,
         p50_s=p50,
-        p95_s=p95 * wider,
-        not_before_s=min(float(t[surely - 1]), lives.horizon_s) / wider,
+        p95_s=p95,
+        not_before_s=min(float(t[surely - 1]), lives.horizon_s),
         censored=float(np.mean(np.isinf(t))),
         now=now,
     )
+
+
+def _widened(widening: Widening, lifetimes: F8, now: float) -> F8:
+    """Lifetimes f8[N] moved so that their 5 and 95 % lie where held-out lives want them; the median stays."""
+    band = int(np.searchsorted(widening.edges, now, side="right"))
+    order = np.argsort(lifetimes, kind="stable")
+    rank = (np.arange(len(order)) + 0.5) / len(order)
+    shift = np.interp(rank, [0.05, 0.5, 0.95], [-widening.lower[band], 0.0, widening.upper[band]])
+    moved = np.empty_like(lifetimes)
+    moved[order] = np.maximum.accumulate(lifetimes[order] * np.exp(shift))
+    return moved
 
 
 def _none(name: str, reason: str, now: float) -> Forecast:

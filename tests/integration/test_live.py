@@ -118,11 +118,11 @@ def test_scada_reads_a_value_with_unit_and_status(live):
 
 def test_scada_status_and_read_tell_how_far_a_model_is_believed(live):
     read = until(lambda: scada_reads(live, "rig/state/twin.baseline"), 30)
-    assert read == {"value": "provisional: its file has no baseline", "unit": None, "status": "Good"}
+    assert (read["value"].partition(":")[0], read["unit"], read["status"]) == ("provisional", None, "Good")
     done = edgetwin("read", "configs/two-tank.yaml", "--state-dir", live.state_dir, "rig/state/detector.baseline")
     assert "provisional: its file has no baseline" in done.stdout
     shown = edgetwin("status", "--socket", live.rig.feed).stdout
-    assert "  model twin: provisional: its file has no baseline" in shown
+    assert "  model twin: provisional: " in shown
 
 
 def test_node_opcua_reads_the_level_with_unit_and_status(live, tmp_path_factory, tmp_path):

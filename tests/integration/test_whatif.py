@@ -23,6 +23,8 @@ from agent.twin.loop import Control, Loop
 from agent.twin.simulate import free_run
 from agent.twin.twin import dump
 
+pytestmark = pytest.mark.timeout(400)  # several commands each, on a machine that may be busy
+
 SECOND = 1_000_000_000
 YAML = """\
 gateway: {id: g1}
@@ -156,6 +158,14 @@ def test_a_twin_file_alone_starts_from_its_prior_and_says_so(file):
     assert "75 [75, 75]" in said
 
 
+def test_an_interlock_is_emulated(file):
+    lock = ("--interlock", "upper/level>0.45 -> pump/speed=0 after=2s", "--particles", "50")
+    source = recording(file.parent / "d.csv", rows(100))
+    said = asked(file, "--from", source, "--set", "pump/speed=85", "--horizon", "5m", *lock)
+    assert "interlock upper/level high 0.45: pump/speed = 0" in said
+    assert "candidate: an interlock has tripped in 100 % of the particles" in said
+
+
 def test_a_twin_file_with_a_recording_starts_at_its_end(file, tmp_path):
     values = rows(400)
     told = json.loads(
@@ -168,6 +178,19 @@ def test_a_twin_file_with_a_recording_starts_at_its_end(file, tmp_path):
     speed = next(s for s in told["signals"] if s["tag"] == SPEED)
     assert speed["baseline"]["p50"][0] == values[-1][0]
     assert speed["candidate"]["p50"][0] == 65.0
+
+
+def test_only_the_last_rows_of_its_mode_give_the_state(file, tmp_path):
+    running, stopped = rows(300), [(0.0, 0.05, 0.05)] * 50
+    lines = ["time,pump/speed,upper/level,lower/level,drive/state"]
+    for k, row in enumerate([*running, *stopped]):
+        lines.append(",".join([str(k), *(f"{v:.6f}" for v in row[:3]), str(2 if k < 300 else 0)]))
+    (tmp_path / "d.csv").write_text("\n".join(lines) + "\n")
+    where = ("--from", tmp_path / "d.csv", "--horizon", "1m", "--where")
+    told = json.loads(asked(file, *where, "drive/state=2", "--json"))
+    upper = next(s for s in told["signals"] if s["tag"] == UPPER)
+    assert upper["baseline"]["p50"][0] == pytest.approx(running[-1][1], abs=0.005)
+    assert "no row where drive/state is 7" in refused(1, "whatif", file, *where, "drive/state=7")
 
 
 def test_pictures_of_other_kinds(file, tmp_path):
@@ -185,6 +208,7 @@ def test_what_is_wrong_is_one_plain_line(file, config, tmp_path):
     assert "the twin has no x" in refused(2, "whatif", file, "--cost", "x", *horizon)
     assert "give gain= and reset=" in refused(2, "whatif", file, "--loop", "lower/level->pump/speed", *horizon)
     assert "unknown: gian" in refused(2, "whatif", file, "--loop", "lower/level->pump/speed gian=1", *horizon)
+    assert "expected TAG>LIMIT" in refused(2, "whatif", file, "--interlock", "upper/level>0.5", *horizon)
     assert ".html" in refused(2, "whatif", file, "--plot", tmp_path / "x.pdf", *horizon)
     assert "no twin of other" in refused(1, "whatif", config, "--asset", "other")
     assert "nowhere.csv" in refused(1, "whatif", file, "--from", "nowhere.csv")

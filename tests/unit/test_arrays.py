@@ -69,11 +69,11 @@ def test_a_summary_has_the_last_array_and_no_numbers_of_it():
 def test_a_backtest_holds_it():
     built = asset({"d/x": "{m/zones}[2] * 2"})
     state = states.initial(built)
-    messages = [("state", states.freeze(built, state))]
+    messages = [("state", states.freeze(built, state), 0)]
     for t in range(1, 70):
         one = Tick("rig", 1, t, t * SECOND, (batch(arrays=[(t, "m/zones", [t, 2.0, t * 0.1])]),))
         state, shot = step(built, state, one)
-        messages += [("tick", wire.encode(one)), ("snapshot", wire.encode(shot))]
+        messages += [("tick", wire.encode(one), 0), ("snapshot", wire.encode(shot), 0)]
     assert (play(built, messages).same, float(shot.value[3])) == (69, 69 * 0.1 * 2)
 
 

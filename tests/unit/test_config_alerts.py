@@ -69,7 +69,7 @@ def test_each_role_makes_its_alert_and_texts_make_none(rules):
     }
     assert {r.category for r in made.values() if r.kind != "limit"} == {"alert"}
     assert made["faults/leak"].of == "lower/level"
-    assert made["faults/leak"].message == "residuals speak for leak"
+    assert made["faults/leak"].message == "residuals speak for a leak of the lower tank"
     assert made["twin/life.pump.wear.not_before"].message == "pump.wear may fail within 72 h"
     assert 1 < made["twin/trust"].limit < 2
 

@@ -70,10 +70,10 @@ def test_it_is_as_stale_as_its_operands():
 def test_a_tick_that_is_played_again_gives_the_same_bits():
     built = asset(TEXTS)
     state = states.initial(built)
-    messages = [("state", states.freeze(built, state))]
+    messages = [("state", states.freeze(built, state), 0)]
     for one in ticks(40):
         state, shot = step(built, state, one)
-        messages += [("tick", wire.encode(one)), ("snapshot", wire.encode(shot))]
+        messages += [("tick", wire.encode(one), 0), ("snapshot", wire.encode(shot), 0)]
     assert all(batch.source == "plc" for one in ticks(3) for batch in one.batches)  # only what a driver gave
     outcome = play(built, messages)
     assert (outcome.ticks, outcome.same) == (39, 39)

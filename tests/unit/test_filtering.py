@@ -1,11 +1,15 @@
 """The filter: against a plain Kalman filter, with parts missing, wild or odd in time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from filter_rig import as_points, random_linear, tank
+from scipy.linalg import solve_discrete_are
 
 from agent.core import wire
 from agent.twin.filtering import Filter, Sample, begin, outputs, revise, step
+from agent.twin.filtering.steady import riccati
 
 SECOND = 10**9
 
@@ -142,3 +146,86 @@ def test_a_sample_from_before_the_window_is_dropped_and_counted():
     later = revise(plant, now, samples[3])
     assert later.dropped == now.dropped + 1
     assert later.belief is now.belief
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_doubling_finds_the_covariance_that_stays(seed):
+    plant = random_linear(seed)
+    A, C, Q = plant.affine.A, plant.affine.C[: len(plant.outputs)], plant.Q
+    found = riccati(A, C, Q, plant.noise, np.sqrt(np.diag(plant.prior[1])))
+    assert found == pytest.approx(solve_discrete_are(A.T, C.T, Q, np.diag(plant.noise)), rel=1e-8, abs=1e-10)
+
+
+def test_a_covariance_without_a_limit_has_none():
+    # A random walk that no sensor sees.
+    assert riccati(np.eye(1), np.zeros((0, 1)), np.eye(1), np.zeros(0), np.ones(1)) is None
+
+
+def test_each_set_of_sensors_settles_to_its_own_gain():
+    plant = random_linear(3, n=3, p=2)
+    samples, _ = rows(plant, 900, 1)
+    gone = [replace(s, y=s.y * [1.0, np.nan]) if 300 <= k < 600 else s for k, s in enumerate(samples)]
+    filters = list(ran(plant, gone, bounded=True))
+    both, one, again = (filters[k] for k in (299, 599, 899))
+    assert [f.now.settled for f in (both, one, again)] == [1, 1, 1]
+    assert np.trace(one.belief.P) > np.trace(both.belief.P)
+    assert again.belief.root is both.belief.root
+
+
+def test_an_uncertain_value_counts_for_less():
+    plant = random_linear(3, n=3, p=2)
+    samples, _ = rows(plant, 40, 1)
+    *_, good = ran(plant, samples)
+    *_, doubted = ran(plant, [replace(s, weight=np.full(2, 25.0)) for s in samples])
+    assert np.trace(doubted.belief.P) > 1.5 * np.trace(good.belief.P)
+
+
+def test_a_wild_value_is_refused_and_a_third_one_in_a_row_believed():
+    plant = random_linear(3, n=3, p=2)
+    samples, _ = rows(plant, 60, 1)
+    *_, now = ran(plant, samples[:50])
+    before, seen = now.belief.x, []
+    for s in samples[50:54]:
+        now, said = step(plant, now, replace(s, y=s.y + np.array([1000.0, 0.0])))
+        seen.append((said.rejected.tolist(), now.rejected.tolist()))
+    assert seen[:3] == [([1, 0], [1, 0]), ([1, 0], [2, 0]), ([0, 0], [3, 0])]
+    assert np.max(np.abs(now.belief.x - before)) > 1.0
+
+
+def test_a_bounded_filter_takes_a_wild_value_for_one_of_four_deviations():
+    plant = random_linear(3, n=3, p=1)
+    samples, _ = rows(plant, 30, 1)
+    *_, now = ran(plant, samples[:20])
+    wild = [step(plant, now, replace(samples[20], y=np.array([y])), bounded=True)[0] for y in (1e4, 1e8, np.nan)]
+    assert wild[0].belief.x.tolist() == wild[1].belief.x.tolist()
+    assert np.max(np.abs(wild[0].belief.x - wild[2].belief.x)) > 0.0
+
+
+def test_a_clock_that_stutters_is_kept_on_the_grid_and_one_that_is_off_is_followed():
+    plant = tank()
+    samples, _ = rows(plant, 4, 1)
+    now, _ = step(plant, begin(plant, samples[0]), replace(samples[1], t_ns=SECOND + 30_000_000))
+    assert now.t_ns == SECOND
+    now, _ = step(plant, now, replace(samples[2], t_ns=2 * SECOND + 300_000_000))
+    assert now.t_ns == 2 * SECOND + 300_000_000
+
+
+def test_a_long_gap_is_one_leap_of_the_same_model():
+    plant = random_linear(4, n=3, p=1)
+    samples, _ = rows(plant, 2, 1)
+    now = begin(plant, samples[0])
+    far, _ = step(plant, now, Sample(37 * SECOND, samples[1].u, np.full(1, np.nan), np.ones(1)))
+    for k in range(1, 38):
+        now, _ = step(plant, now, Sample(k * SECOND, samples[0].u, np.full(1, np.nan), np.ones(1)))
+    assert far.belief.x == pytest.approx(now.belief.x, rel=1e-9, abs=1e-12)
+    assert pytest.approx(now.belief.P, rel=1e-9) == far.belief.P
+
+
+def test_health_that_a_sample_tells_nothing_of_stands_still():
+    plant = tank()
+    samples, _ = rows(plant, 41, 1)
+    *_, now = ran(plant, samples[:40])
+    told, untold = (step(plant, now, samples[40], bounded=True, floor=floor)[0] for floor in (0.0, 0.999))
+    assert told.belief.x[1] != now.belief.x[1]
+    assert untold.belief.x[1] == pytest.approx(now.belief.x[1], abs=1e-12)
+    assert untold.belief.x[0] != now.belief.x[0]

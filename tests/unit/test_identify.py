@@ -163,8 +163,7 @@ def test_noise_is_found_from_innovations():
     start = linear(pieces(table), [1])[1]
     found = refined(start, pieces(table), OPEN, units=0, starts=1, iterations=10, seed=0)
     model = plant(frame(), start, found)
-    q, r = noise.tuned(model, frame(), joined(pieces(table)))
-    tuned = noise.scaled(model, q, r)
+    tuned = noise.scaled(model, noise.tuned(model, frame(), joined(pieces(table))))
     C = tuned.params.C[0, 0]
     assert tuned.R[0] == pytest.approx(0.05**2, rel=0.5)
     assert C**2 * tuned.Q[0, 0] == pytest.approx(0.02**2, rel=2.0)

@@ -88,19 +88,22 @@ def test_relative_accuracy_and_the_score_that_hates_lateness():
     assert (early, late) == (pytest.approx(math.exp(10 / 13) - 1), pytest.approx(math.exp(1.0) - 1))
 
 
-def test_split_conformal_widening_holds_on_new_lives():
-    rng = np.random.default_rng(4)
+def test_split_conformal_widening_holds_on_new_lives_in_each_band():
+    rng, edges = np.random.default_rng(4), np.array([0.5])
 
     def lives(count):
-        truth = rng.lognormal(3.0, 0.5, count)
-        middle = truth * rng.lognormal(0.0, 0.4, count)
-        return middle * 0.8, middle * 1.25, truth
+        damage, truth = rng.uniform(0, 1, count), rng.lognormal(3.0, 0.5, count)
+        middle = truth * rng.lognormal(0.1, np.where(damage < 0.5, 0.4, 0.1))
+        return damage, middle * 0.8, middle * 1.25, truth
 
-    low, high, truth = lives(400)
-    assert metrics.coverage(low, high, truth).high < 0.6
-    e = math.exp(metrics.widening(low, high, truth))
-    low, high, truth = lives(4000)
-    assert metrics.coverage(low / e, high * e, truth).share == pytest.approx(0.9, abs=0.03)
-    assert metrics.widening(low[:5], high[:5], truth[:5]) == inf
-    # An interval that is too wide is made narrower, as far as the lives allow.
-    assert metrics.widening(truth / 9.0, truth * 9.0, truth) == pytest.approx(-math.log(9.0))
+    damage, low, high, truth = lives(800)
+    found = metrics.widening(damage, low, high, truth, edges)
+    assert found.asked == 800
+    damage, low, high, truth = lives(8000)
+    k = np.digitize(damage, edges)
+    low, high = low * np.exp(-found.lower[k]), high * np.exp(found.upper[k])
+    for band in (0, 1):
+        assert metrics.coverage(low[k == band], high[k == band], truth[k == band]).share == pytest.approx(0.9, abs=0.03)
+    assert found.upper[1] < 0 < found.upper[0]  # narrower where the intervals were too wide
+    with pytest.raises(ValueError, match="3 lives in a band of damage, expected at least 19"):
+        metrics.widening(np.full(3, 0.2), *np.ones((3, 3)), edges)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from twin_rig import tanks_csv
 
-from agent.fit import simulation
+from agent.fit import limits, simulation
 from agent.fit.recording import FitError
 from agent.fit.subspace import directions, modes, stable, varx
-from agent.fit.twin import fit
+from agent.fit.twin import About, fit
 from agent.twin import twin
 
 PARTS = {
@@ -22,11 +22,23 @@ PARTS = {
 }
 
 
+ABOUT = About("rig", "commissioning", "2026-11-24T13:00:00Z")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_histories():
+    """Limits from fewer resampled histories: what is tested here is what leads to them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "HISTORY_ROWS", 512)
+        patch.setattr(limits, "HISTORIES", 32)
+        yield
+
+
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("twin")
     recording = tanks_csv(folder / "tanks.csv", rows=900)
-    report = fit(recording, out=folder / "twin.json", **PARTS)
+    report = fit(recording, out=folder / "twin.json", about=ABOUT, **PARTS)
     return folder, recording, report
 
 
@@ -47,9 +59,22 @@ def test_the_file_says_what_it_was_made_of_and_how_good_it_is(fitted):
     assert any("upper/flow" in line for line in report.lines())
 
 
+def test_the_file_says_whose_it_is_and_what_speaks_for_it(fitted):
+    folder, _, report = fitted
+    known = twin.load((folder / "twin.json").read_bytes()).baseline
+    assert (known.asset, known.reason, known.made_utc) == ("rig", "commissioning", "2026-11-24T13:00:00Z")
+    assert known.hours == pytest.approx(report.rows / 3600)
+    assert 0.5 < known.modes["running"] <= 1.0
+    assert known.state == "learning"  # a quarter of an hour
+    assert known.coverage.low <= known.coverage.share <= known.coverage.high
+    assert 0.7 < known.coverage.share < 1.0
+    assert known.alerts.count < 3
+    assert 0 < known.alerts.days < known.hours / 24
+
+
 def test_the_same_recording_gives_the_same_bytes(fitted):
     folder, recording, _ = fitted
-    fit(recording, out=folder / "again.json", **PARTS)
+    fit(recording, out=folder / "again.json", about=ABOUT, **PARTS)
     assert (folder / "again.json").read_bytes() == (folder / "twin.json").read_bytes()
 
 

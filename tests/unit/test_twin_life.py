@@ -300,11 +300,18 @@ def test_the_usual_section_is_of_what_can_wear_out():
     assert life.usual(plant(failed=nan), 1000 * HOUR) is None
 
 
-def test_a_conformal_widening_is_put_on_both_ends():
-    world = worn(1 / 800.0, 320)
-    plain, wider = whole(world), whole(world, widening=math.log(2.0), widened_on=40)
-    assert (wider.p5_s, wider.p50_s, wider.p95_s) == pytest.approx((plain.p5_s / 2, plain.p50_s, plain.p95_s * 2))
-    assert wider.not_before_s == pytest.approx(plain.not_before_s / 2)
+def test_what_held_out_lives_say_moves_both_ends_of_the_interval():
+    world = worn(1 / 800.0, 320)  # damage 0.4: the second band
+    bands = life.Widening(np.array([0.3, 0.6]), np.array([9.0, math.log(2.0), 9.0]), np.array([9.0, -0.1, 9.0]), 60)
+    plain, moved = whole(world), whole(world, widening=bands)
+    expected = (plain.p5_s / 2, plain.p50_s, plain.p95_s * math.exp(-0.1))
+    assert (moved.p5_s, moved.p50_s, moved.p95_s) == pytest.approx(expected, rel=5e-3)
+    assert moved.not_before_s == pytest.approx(plain.not_before_s / 2, rel=5e-3)
+    assert (np.diff(moved.p_fail) >= 0).all()
+    section = replace(world[1], widening=bands)
+    assert jsontree.tree(jsontree.read(life.Lives, jsontree.tree(section), "twin.lives")) == jsontree.tree(section)
+    short = replace(section, widening=replace(bands, lower=np.zeros(2)))
+    assert life.problems(world[0], short) == ["life.widening: rising edges"]
 
 
 def test_a_large_change_is_due_at_once():

@@ -24,6 +24,7 @@ from agent.twin.plant import Plant
 
 ORDERS = (1, 2, 3, 4, 5, 6)
 UNITS = (2, 4)
+# States of a model with units, beside the linear one's: what is bent costs a linear model a state more.
 MORE = (-1, 0)
 STARTS = 4
 FINAL_STARTS = 6
@@ -110,8 +111,8 @@ def compared(
     plain = tried([Candidate("linear", n) for n in known])
     families = [plain, tried([Candidate("refined", plain.order)])]
     if nonlinear:
-        orders = [plain.order + more for more in MORE if plain.order + more in known]
-        families.append(tried([Candidate("tanh", n, h) for n in orders for h in UNITS]))
+        near = [plain.order + more for more in MORE if plain.order + more in known]
+        families.append(tried([Candidate("tanh", n, h) for n in near for h in UNITS]))
     chosen = min(families, key=scores.mean)
     return scores, chosen, _why(scores, families, chosen)
 

@@ -7,6 +7,7 @@ recording's own, backwards, and with their phases drawn anew (Theiler 1992; dist
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,7 @@ RIDGE = 3e-4
 RIDGE_OUTPUT = 3e-3
 RIDGE_START = 1e-4
 RESIDUALS = 4000
+MOST_ROWS = 6000
 KICK = 0.02
 FROZEN = 1e9
 STARTS_ALONE = 3
@@ -50,7 +52,7 @@ def refined(
 ) -> Refined:
     """The best of so many units (none: the linear part alone). Without iterations the numbers stay as they are; only
     the starts of the segments are found."""
-    cut = chopped(pieces)
+    cut = _some(chopped(pieces))
     rows = segments([p.u for p in cut], [p.y for p in cut], stops.high, stops.low)
     net = widened(start.net, units, starts if units else 1, seed)
     x0 = np.zeros((len(net.W), len(cut), net.n))
@@ -82,6 +84,12 @@ def _agreed(
     anchored = replace(prior, anchor=prior.anchor.pick([middle]))
     drawn = fit(net.pick([middle]), begun, both, anchored, iterations, every)
     return replace(drawn, x0=drawn.x0[:, : len(cut)])
+
+
+def _some(cut: list[Piece]) -> list[Piece]:
+    """Segments of at most MOST_ROWS rows in all, evenly over the recording."""
+    every = math.ceil(sum(len(p.u) for p in cut) / MOST_ROWS)
+    return cut[:: max(every, 1)]
 
 
 def _redrawn(u: F8, draw: np.random.Generator) -> F8:

@@ -23,7 +23,7 @@ from agent.twin.plant import Plant
 
 # How much of a recording a search looks at: enough for a few dozen parameters, in stretches that free runs survive.
 ROWS = 4000
-WINDOW_ROWS = 400
+WINDOW_ROWS = 1200
 SEARCHES = 3
 # A step is fine enough if half of it changes no output by more than this share of its noise.
 FINE = 0.1
@@ -162,17 +162,12 @@ def _states(trial: Trial, x: F8) -> F8:
 
 
 def _start(params: Params, start: Start, i: int, states: F8, walk: F8) -> Start:
-    """A start as the file has it; else the middle and spread of the recording, and the walk of the output that shows
-    it (of its spread in an hour where none does)."""
+    """The middle and spread of a state over the recording. It wanders as the file says, else as the residuals of the
+    output that shows it do; where none does, by its spread in an hour."""
     sd = max(float(np.std(states[:, i])), 1e-9)
     shown = starting.shows(params, start.state)
-    wander = walk[shown[0]] / abs(shown[1]) if shown else sd / 60.0
-    return Start(
-        state=start.state,
-        mean=float(np.mean(states[:, i])) if np.isnan(start.mean) else start.mean,
-        sd=sd if np.isnan(start.sd) else start.sd,
-        walk=float(wander) if np.isnan(start.walk) else start.walk,
-    )
+    wander = float(walk[shown[0]] / abs(shown[1])) if shown else sd / 60.0
+    return Start(start.state, float(np.mean(states[:, i])), sd, wander if np.isnan(start.walk) else start.walk)
 
 
 def _report(sketch: Sketch, plant: Plant, fit: Fit, fits: Sequence[Fit]) -> ParameterReport:

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from agent.core.nouns import F8
-from agent.fit import assembly, holdout, tuning
+from agent.fit import assembly, baselines, holdout, tuning
 from agent.fit import report as pages
 from agent.fit.assembly import Assembled, HeldOut
+from agent.fit.baselines import UNSAID, About
+from agent.fit.exclude import applied
 from agent.fit.identify.build import means, scales
 from agent.fit.material import Columns, Material, prepared
 from agent.fit.physics import fitting
@@ -55,12 +57,14 @@ def fit(
     units: Mapping[str, str] | None = None,
     page: bool = True,
     say: Callable[[str], None] = lambda text: None,
+    about: About = UNSAID,
+    exclude: str | Path | None = None,
 ) -> Report:
     """Writes the twin to `out`, its report beside it, and says what was found. FitError says what is wrong with the
-    file or what the recording lacks, with names."""
+    file or what the recording lacks, with names. about: kept in the file; exclude: a file of times to leave out."""
     columns = Columns(tuple(inputs), tuple(outputs), tuple(virtual))
     sketch = fitting.read_for(file, columns.inputs, (*columns.outputs, *columns.virtual))
-    recording = read(recording_path)
+    recording = applied(read(recording_path), exclude)
     material = prepared(recording, columns, where or {}, settle_s, period_s, dict(sketch.units) | dict(units or {}))
     plant, found = fitting.fit_plant(
         file,
@@ -76,7 +80,9 @@ def fit(
     held = list(_held_out(folds, material))
     made = assembly.assembled(plant, held, modes=modes, settle_s=settle_s)
     told = _report(recording, material, folds, made, found)
-    twin = replace(made.twin, score=_score(told), training=_training(recording, material, file, where or {}))
+    known = baselines.of_twin(recording, made, held, material.rows, about, where or {})
+    training = _training(recording, material, file, where or {})
+    twin = replace(made.twin, score=_score(told), training=training, baseline=known)
     content = dump(twin)
     load(content)
     Path(out).write_bytes(content)

@@ -3,8 +3,8 @@
     min over theta in bounds, x0 of each run:   sum ((y - yfree) / sigma)^2  +  sum (s - 1/2)^2
 
 s is where a parameter stands within its bounds, 0 to 1 (of its logarithm where they lie far apart). The second sum is
-a prior so weak that only directions the recording says nothing about feel it. sigma starts as the spread of each
-output and becomes that of its residuals. (Bock 1983; Ljung, System Identification, 1999, 7.3)
+a prior so weak that only directions the recording says nothing about feel it. sigma starts as a tenth of the spread
+of each output and becomes that of its residuals. (Bock 1983; Ljung, System Identification, 1999, 7.3)
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from agent.fit.physics.trajectories import Trial
 CANDIDATES = 600
 EVALUATIONS = 40
 SEED = 4
+# Residuals are expected to be this share of an output's spread, until they are known.
+EXPECTED = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,9 +83,8 @@ def fitted(trial: Trial, scaled: Scale, starts: F8, start_sd: F8, searches: int)
 def refined(
     trial: Trial, scaled: Scale, s: F8, starts: F8, start_sd: F8, sigma: F8, evaluations: int = EVALUATIONS
 ) -> Fit:
-    """The fit from s, weighted by the residuals sigma of an earlier one (NaN: by the spread of each output): what is
-    measured well counts for more."""
-    return _search(trial, scaled, starts, start_sd, s, np.where(np.isnan(sigma), _spread(trial), sigma), evaluations)
+    """The fit from s, weighted by residuals sigma f8[q] of an earlier one: what is measured well counts for more."""
+    return _search(trial, scaled, starts, start_sd, s, sigma, evaluations)
 
 
 def _begun(trial: Trial, scaled: Scale, starts: F8, searches: int) -> list[F8]:

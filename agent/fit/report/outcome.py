@@ -68,7 +68,12 @@ def _limits(axes: Axes, outcome: Outcome, i: int) -> None:
             continue
         axes.axhline(constraint.limit, color=VERMILION, lw=1.1, ls=(0, (5, 2)))
         sign = "below" if constraint.side == "high" else "above"
-        text = f"{sign} {constraint.limit:g}: violated with {100 * candidate.probability:.3g} %"
+        chance = (
+            f"with {100 * candidate.probability:.3g}"
+            if candidate.probability
+            else f"with under {100 * candidate.high:.1g}"
+        )
+        text = f"{sign} {constraint.limit:g}: violated {chance} %"
         axes.annotate(
             text,
             (0.995, constraint.limit),

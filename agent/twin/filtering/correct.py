@@ -31,7 +31,8 @@ from agent.twin.filtering.roots import tria, variances
 from agent.twin.filtering.values import Belief, Innovation, Sample, Trim
 from agent.twin.plant import Plant
 
-Rows = npt.NDArray[np.intp]
+Rows = list[int]
+States = npt.NDArray[np.intp]
 
 # chi-square with one degree of freedom passes 10.83 once in 1000.
 GATE = 10.83
@@ -81,27 +82,27 @@ def corrected(plant: Plant, belief: Belief, sample: Sample, rejected: I8, trim: 
     if fade > 1.0:
         belief = _faded(plant, belief, fade, frozen=trim.frozen)
         before = joint(plant, belief, sample.u)
-    if rows.size:
+    if rows:
         belief = taken(before, n, rows, sample.y, r, _still(plant, before, r, rows, trim))
     return belief, rejected, said
 
 
-def taken(before: Joint, n: int, rows: Rows, y: F8, r: F8, still: Rows, bound: float = BOUND) -> Belief:
+def taken(before: Joint, n: int, rows: Rows, y: F8, r: F8, still: States, bound: float = BOUND) -> Belief:
     """The belief of n states after rows of y f8[p] with noise r f8[p]; no innovation counts more than one of `bound`
     standard deviations (Huber), and the states `still` stay what they are."""
     z, Z = before.mean, before.wide
-    for j, yj, rj in zip((n + rows).tolist(), y[rows].tolist(), r[rows].tolist(), strict=True):
-        Zj = Z[j]
-        g = Z @ Zj
-        s = float(g[j]) + rj
+    ys, rs = y.tolist(), r.tolist()
+    for j in rows:
+        Zj, rj = Z[n + j], rs[j]
+        g = Z.dot(Zj)
+        s = float(g[n + j]) + rj
         most = bound * math.sqrt(s)
-        back = g[still]
-        move = g * (min(max(yj - float(z[j]), -most), most) / s)
+        move = g * (min(max(ys[j] - float(z[n + j]), -most), most) / s)
         Z = Z - (g / (s + math.sqrt(rj * s)))[:, None] * Zj
         if still.size:
             move[still] = 0.0
             given = np.zeros((len(Z), 1))
-            given[still, 0] = back / math.sqrt(s)
+            given[still, 0] = g[still] / math.sqrt(s)
             Z = np.concatenate([Z, given], axis=1)
         z = z + move
     root = Z[:n]
@@ -112,7 +113,7 @@ def taken(before: Joint, n: int, rows: Rows, y: F8, r: F8, still: Rows, bound: f
 def _all(p: int) -> tuple[Rows, float, I8, I8]:
     none = np.zeros(p, np.int64)
     none.flags.writeable = False
-    return np.arange(p), 1.0, none, none
+    return list(range(p)), 1.0, none, none
 
 
 def _gated(size: F8, rejected: I8, *, bounded: bool) -> tuple[Rows, float, I8, I8]:
@@ -121,12 +122,17 @@ def _gated(size: F8, rejected: I8, *, bounded: bool) -> tuple[Rows, float, I8, I
     size f8[p]: innovations in standard deviations, NaN where absent."""
     here = np.isfinite(size)
     if bounded:
-        return np.flatnonzero(here), 1.0, rejected, np.zeros(len(size), np.int64)
+        return np.flatnonzero(here).tolist(), 1.0, rejected, np.zeros(len(size), np.int64)
     wild = here & (np.abs(size) > CALM)
     rejected = np.where(here, np.where(wild, rejected + 1, 0), rejected)
     refused = wild & (rejected < REJECTIONS)
     lost = float(np.max(np.abs(size[wild & ~refused]), initial=0.0))
-    return np.flatnonzero(here & ~refused), min(lost**2 / GATE, MOST_FADING), rejected, refused.astype(np.int64)
+    return (
+        np.flatnonzero(here & ~refused).tolist(),
+        min(lost**2 / GATE, MOST_FADING),
+        rejected,
+        refused.astype(np.int64),
+    )
 
 
 def _faded(plant: Plant, belief: Belief, factor: float, *, frozen: bool) -> Belief:
@@ -138,12 +144,12 @@ def _faded(plant: Plant, belief: Belief, factor: float, *, frozen: bool) -> Beli
     return Belief(belief.x, grown[:, None] * belief.root)
 
 
-def _still(plant: Plant, before: Joint, r: F8, rows: Rows, trim: Trim) -> Rows:
+def _still(plant: Plant, before: Joint, r: F8, rows: Rows, trim: Trim) -> States:
     """The states that a sample must not move: health that is frozen, or of which it says too little."""
     health = bounds(plant).health
     if trim.frozen or trim.floor <= 0.0 or not health.size:
         return health if trim.frozen else health[:0]
     # Share of its variance that the sample would take from a state: the sum of its squared correlations with the rows.
-    X, Y = before.wide[health], before.wide[plant.n + rows]
+    X, Y = before.wide[health], before.wide[plant.n + np.array(rows)]
     told = (X @ Y.T) ** 2 / (variances(Y) + r[rows])
     return np.asarray(health[np.sum(told, axis=1) < trim.floor * variances(X)], np.intp)

@@ -45,13 +45,23 @@ def predicted(plant: Plant, belief: Belief, u: F8, dt_ns: int, trim: Trim) -> Be
 
 def deviations(root: F8) -> F8:
     """The 2n cubature points of a belief, less its mean: +-sqrt(n) S e_i, f8[2n,n]."""
-    away = math.sqrt(len(root)) * root.T
+    return np.asarray(_ways(len(root)).dot(root.T), np.float64)
+
+
+@lru_cache(maxsize=64)
+def _ways(n: int) -> F8:
+    away = math.sqrt(n) * np.eye(n)
     return np.concatenate([away, -away])
 
 
 def middle(values: F8) -> F8:
     """The mean f8[k] of points f8[q,k]."""
-    return np.asarray(np.add.reduce(values) / len(values), np.float64)
+    return np.asarray(_even(len(values)).dot(values), np.float64)
+
+
+@lru_cache(maxsize=64)
+def _even(q: int) -> F8:
+    return np.full(q, 1.0 / q)
 
 
 @lru_cache(maxsize=1024)

@@ -75,7 +75,7 @@ def steady(plant: Plant, here: bytes, weight: bytes, reference: float) -> Steady
     sd = np.sqrt(spread_sq[:p] + r)
     joint = correct.Joint(np.zeros(plant.n + p), np.concatenate([before, m.C[:p] @ before]))
     # K by its columns: what a sensor that is one unit off, alone, does to a state of zero.
-    ways = [correct.taken(joint, plant.n, used, y, r, used[:0], np.inf) for y in np.eye(p)]
+    ways = [correct.taken(joint, plant.n, used.tolist(), y, r, used[:0], np.inf) for y in np.eye(p)]
     root = roots.tria(ways[0].root)
     limit = Steady(
         model=m,
@@ -125,7 +125,7 @@ def settled(plant: Plant, now: Moment, sample: Sample, trim: Trim) -> tuple[Mome
 
 def settling(plant: Plant, before: Belief, after: Belief, sample: Sample, trim: Trim) -> Steady | None:
     """What the covariance has settled to, if it has: beliefs a period apart, every sensor that is there used."""
-    if plant.affine is None or (plant.health and (trim.frozen or trim.floor > 0.0)):
+    if plant.health and (trim.frozen or trim.floor > 0.0):
         return None
     # The limit is only worked out for a covariance that stands; weights that differ in each sample would cost much.
     old, new = roots.variances(before.root), roots.variances(after.root)

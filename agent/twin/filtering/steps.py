@@ -123,7 +123,7 @@ def _moved(plant: Plant, now: Moment, sample: Sample, trim: Trim) -> tuple[Momen
     ahead = predicted(plant, now.belief, now.u, t_ns - now.t_ns, trim)
     belief, rejected, innovation = correct.corrected(plant, ahead, here, now.rejected, trim)
     limit = None
-    if t_ns - now.t_ns == period_ns and not rejected.any():
+    if plant.affine is not None and t_ns - now.t_ns == period_ns and not rejected.any():
         limit = steady.settling(plant, now.belief, belief, sample, trim)
     if limit is not None:
         belief = Belief(belief.x, limit.root)

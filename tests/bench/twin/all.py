@@ -1,6 +1,6 @@
 """Everything that is measured of the twin, one after the other: about two hours on two idle cores.
 
-    python tests/bench/twin/all.py [--only tanks,daisy,physics_tanks,speed_filter,speed_life,soak_filter,trust,life,rig]
+    python tests/bench/twin/all.py [--only tanks,daisy,speed_filter,...]
 
 Each has a docstring that says what it measures, from which data, and what stands beside it.
 """
@@ -15,6 +15,7 @@ HERE = Path(__file__).resolve().parent
 BENCHES = (
     "tanks",
     "physics_tanks",
+    "battery",
     "daisy",
     "speed_filter",
     "speed_life",

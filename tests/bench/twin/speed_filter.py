@@ -5,7 +5,8 @@
 1. A linear step of ten states with its steady gain, beside the bare products x = A@x + B@u; y = C@x + D@u;
    x += K@(z - y).
 2. The cubature step of a battery (four states, two outputs), beside ProgPy's unscented filter over the same equations,
-   parameters and Euler step, in its own interpreter. The rounds of both alternate.
+   parameters and Euler step, in its own interpreter. The rounds of both alternate. Once with the equations written by
+   hand, once with the physics kind that serves every machine.
 3. 50 machines at 10 Hz: what two filters each (tracking and reference) take of one core.
 
 Ratios are of medians over rounds; the range is of single rounds.
@@ -18,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -26,6 +28,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "unit"))
 
+import battery_twin
 import filter_rig as rig
 
 from agent.twin.filtering import Sample, begin, step
@@ -105,12 +108,17 @@ def discharge(count):
 def battery(rounds, interpreter):
     each = 60
     plant, rows, states = discharge(rounds * each + 1)
-    samples = [Sample(k * 10**9, np.array(r[:1]), np.array(r[1:]), np.ones(2)) for k, r in enumerate(rows)]
-    now, pairs = begin(plant, samples[0]), []
-    ours = [spent_on(plant, now, samples[1 : 1 + each])[0]]
+    ours = {"by hand": plant, "physics kind": replace(battery_twin.battery(), R=plant.R[::-1])}
+    order = {"by hand": [1, 2], "physics kind": [2, 1]}
+    samples = {
+        name: [Sample(k * 10**9, np.array(r[:1]), np.array(r)[of], np.ones(2)) for k, r in enumerate(rows)]
+        for name, of in order.items()
+    }
+    now = {name: begin(one, samples[name][0]) for name, one in ours.items()}
+    costs = {name: [] for name in (*ours, "ProgPy")}
     if not interpreter.exists():
         print(f"  no ProgPy at {interpreter}: left out")
-        return None
+        return {}
     peer = subprocess.Popen([interpreter, "-c", PEER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     # ProgPy holds the input of the step that ends at a sample, this filter the one that began it: shift one of them.
     held = [[rows[max(k - 1, 0)][0], *r[1:]] for k, r in enumerate(rows)]
@@ -118,15 +126,20 @@ def battery(rounds, interpreter):
     for k in range(rounds):
         print(each, file=peer.stdin, flush=True)
         theirs, state = json.loads(peer.stdout.readline())
-        mine, now = spent_on(plant, now, samples[1 + k * each : 1 + (k + 1) * each])
-        pairs.append((theirs, mine))
+        costs["ProgPy"].append(theirs)
+        for name, one in ours.items():
+            mine, now[name] = spent_on(one, now[name], samples[name][1 + k * each : 1 + (k + 1) * each])
+            costs[name].append(mine)
     peer.stdin.close()
     peer.wait()
-    show("ProgPy's unscented step / cubature step, battery", [a / b for a, b in pairs], "at least 20")
-    ours = statistics.median(b for _, b in pairs)
-    print(f"    ProgPy {statistics.median(a for a, _ in pairs) * 1e3:.2f} ms, here {ours * 1e3:.3f} ms a step")
-    print(f"    charge in the end: true {states[-1][1]:.1f}, here {now.belief.x[1]:.1f}, ProgPy {state[1]:.1f} C")
-    return ours
+    for name in ours:
+        ratios = [a / b for a, b in zip(costs["ProgPy"], costs[name], strict=True)]
+        show(f"ProgPy's unscented step / cubature step, battery {name}", ratios, "at least 20")
+    middle = {name: statistics.median(cost) for name, cost in costs.items()}
+    print("    " + ", ".join(f"{name} {cost * 1e3:.3f} ms" for name, cost in middle.items()) + " a step")
+    charges = {"true": states[-1][1], **{name: f.belief.x[1] for name, f in now.items()}, "ProgPy": state[1]}
+    print("    charge in the end, C: " + ", ".join(f"{name} {charge:.1f}" for name, charge in charges.items()))
+    return {f"cubature, battery {name}": middle[name] for name in ours}
 
 
 def spent_on(plant, now, samples):
@@ -151,9 +164,8 @@ def main():
     print("Filter, processor time:")
     straight = linear(chosen.rounds)
     curved = battery(chosen.rounds, chosen.progpy)
-    for name, cost in (("linear, settled", straight), ("cubature, battery", curved)):
-        if cost:
-            print(f"  50 machines at 10 Hz, two filters each, {name}: {50 * 10 * 2 * cost:.1%} of a core")
+    for name, cost in {"linear, settled": straight, **curved}.items():
+        print(f"  50 machines at 10 Hz, two filters each, {name}: {50 * 10 * 2 * cost:.1%} of a core")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """What-if against the plant of `hil/`, which has what a twin lacks.
 
-    python -m tests.bench.twin.whatif_plant [--twin FILE] [--seeds 20] [--first 200]
+    python tests/bench/twin/whatif_plant.py [--twin FILE ...] [--seeds 20] [--first 200]
 
-A twin and the PLC's loop are learned from a recording of 6 hours (seed 1). Then, for each seed, the plant runs for
+A twin and the PLC's loop are learned from a recording of 2 hours (seed 1). Then, for each seed, the plant runs for
 half an hour at one set point, an operator writes another, and the plant goes on for 20 minutes. The twin is told of
 the first half hour only, and asked what the change will do. Printed: how often the truth lies in the band from p5
 to p95 (levels without sensor noise, the pump's speed), how far off its middle is after 20 minutes, and what holding
@@ -38,7 +38,7 @@ def learned(folder: Path) -> Twin:
     where = ("--where", "drive/state=2", "--settle", "30")
     signals = ("--inputs", "pump/speed,valve/position", "--outputs", "upper/level,lower/level,pump/flow,pump/pressure")
     loop = "lower/level->pump/speed setpoint=control/setpoint"
-    record = ("-m", "hil.record", "--out", source, "--hours", "6", "--seed", "1", "--schedule", "--reference")
+    record = ("-m", "hil.record", "--out", source, "--hours", "2", "--seed", "1", "--schedule", "--reference")
     commands = (
         (sys.executable, *record),
         (*RUN, "fit", "twin", source, "--out", out, *signals, "--virtual", "upper/transfer_flow", *where),
@@ -98,19 +98,28 @@ def scored(outcome: whatif.Outcome, rows: list[dict[str, float]]) -> dict[str, t
 def main() -> None:
     """Learn once (or take --twin), ask for each seed, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--twin", type=Path)
+    parser.add_argument("--twin", type=Path, nargs="+", help="twins with their loop, in the place of learning one")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=200)
     args = parser.parse_args()
     if args.twin:
-        twin = load(args.twin.read_bytes())
+        twins = {str(path): load(path.read_bytes()) for path in args.twin}
     else:
         with tempfile.TemporaryDirectory() as folder:
-            twin = learned(Path(folder))
-    results = []
+            twins = {"learned": learned(Path(folder))}
+    results: dict[str, list[dict[str, tuple[float, float, float, float]]]] = {name: [] for name in twins}
     for seed in range(args.first, args.first + args.seeds):
         rows, wanted = played(seed)
-        results.append(scored(asked(twin, rows, wanted), rows))
+        for name, twin in twins.items():
+            results[name].append(scored(asked(twin, rows, wanted), rows))
+    for name, found in results.items():
+        print(name)
+        report(found)
+    print(f"{args.seeds} plants; [p10, p90] and +- are over plants; results from simulation")
+
+
+def report(results: list[dict[str, tuple[float, float, float, float]]]) -> None:
+    """One line a signal."""
     print(f"{'signal':<14}{'inside p5..p95':>24}{'width at end':>14}{'error of p50':>22}{'of holding':>12}")
     for tag in SHOWN:
         part = np.array([r[tag] for r in results])
@@ -119,7 +128,6 @@ def main() -> None:
         share = f"{100 * inside.mean():.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
         off = f"{error.mean():.3g} +- {error.std():.2g}"
         print(f"{tag:<14}{share:>24}{width.mean():>14.3g}{off:>22}{still.mean():>12.3g}")
-    print(f"{args.seeds} plants; [p10, p90] and +- are over plants; results from simulation")
 
 
 if __name__ == "__main__":
