@@ -15,7 +15,7 @@ from agent.cli.telling import fail
 from agent.cli.telling import where as conditions
 from agent.fit.loops import Found, identify
 from agent.fit.recording import FitError, Recording, read
-from agent.twin.loop import Control, Loop
+from agent.twin.trial.loop import Control, Loop
 from agent.twin.twin import Twin, dump
 
 

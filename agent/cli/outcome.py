@@ -10,9 +10,9 @@ from typing import Any
 from agent.cli.present import Present
 from agent.cli.wording import shown
 from agent.core.nouns import F8
-from agent.twin.loop import Control
-from agent.twin.tally import Extrapolation, Violation
-from agent.twin.whatif import Outcome, Question
+from agent.twin.trial.loop import Control
+from agent.twin.trial.tally import Extrapolation, Violation
+from agent.twin.trial.whatif import Outcome, Question
 
 RANGE = "range"
 NEGLIGIBLE = 1e-3

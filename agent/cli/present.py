@@ -22,9 +22,9 @@ from agent.store.schema import StoreError
 from agent.twin import cycle, filtering
 from agent.twin.filtering import Belief, Sample
 from agent.twin.simulate import held
-from agent.twin.tally import Constraint
+from agent.twin.trial.tally import Constraint
+from agent.twin.trial.whatif import Start
 from agent.twin.twin import FORMAT, Twin, load
-from agent.twin.whatif import Start
 
 if TYPE_CHECKING:
     from agent.config.plan import Plan

@@ -13,9 +13,9 @@ from agent.cli import outcome, wording
 from agent.cli.present import Present, present
 from agent.cli.telling import as_json, fail
 from agent.cli.telling import where as conditions
-from agent.twin import whatif
-from agent.twin.loop import Control, Loop
-from agent.twin.whatif import Question
+from agent.twin.trial import whatif
+from agent.twin.trial.loop import Control, Loop
+from agent.twin.trial.whatif import Question
 
 if TYPE_CHECKING:
     from agent.fit.recording import Recording

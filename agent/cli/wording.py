@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Sequence
 
-from agent.twin.loop import Interlock, Loop
-from agent.twin.plc import Change
-from agent.twin.tally import Constraint, Cost
+from agent.twin.trial.loop import Interlock, Loop
+from agent.twin.trial.plc import Change
+from agent.twin.trial.tally import Constraint, Cost
 
 SIZES_S = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)")

@@ -12,13 +12,13 @@ import numpy as np
 from agent.core.nouns import F8
 from agent.detect import onnx as detect
 from agent.detect.metadata import KIND, SCHEMA, Metadata
-from agent.fit import mahalanobis
-from agent.fit.choose import FOLDS, Choices, make
+from agent.fit.detection import mahalanobis
+from agent.fit.detection.choose import FOLDS, Choices, make
+from agent.fit.detection.graph import onnx_bytes
+from agent.fit.detection.mahalanobis import Detector, Shape
+from agent.fit.detection.threshold import Threshold
 from agent.fit.exclude import applied
-from agent.fit.graph import onnx_bytes
-from agent.fit.mahalanobis import Detector, Shape
 from agent.fit.recording import FitError, Recording, Segment, cut, read
-from agent.fit.threshold import Threshold
 
 WORST_AGREEMENT = 1e-3
 

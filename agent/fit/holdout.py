@@ -12,9 +12,9 @@ from functools import partial
 import numpy as np
 
 from agent.core.nouns import F8
+from agent.fit.identify.subspace import Varx, varx
 from agent.fit.pieces import BLOCKS, START_ROWS, Piece, joined
 from agent.fit.recording import FitError
-from agent.fit.subspace import Varx, varx
 
 ARX_PAST = 2
 BOUND = 1e3

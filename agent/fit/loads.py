@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core.nouns import F8
-from agent.twin.usage import Scenario
+from agent.twin.lifetime.usage import Scenario
 
 ROUNDS = 50
 Rows = npt.NDArray[np.intp]

@@ -19,7 +19,7 @@ import numpy as np
 
 from agent.core.nouns import F8
 from agent.fit.recording import FitError, Recording, Segment, cut
-from agent.twin.loop import Loop
+from agent.twin.trial.loop import Loop
 
 SPAN = 10
 EXPLAINED = 0.7

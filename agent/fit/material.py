@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from agent.core.nouns import F8
 from agent.fit.identify.refine import Stops
+from agent.fit.identify.subspace import lags
 from agent.fit.pieces import BLOCKS, PAST, Piece
 from agent.fit.recording import FitError, Recording, cut
-from agent.fit.subspace import lags
 from agent.twin.kind import Channel
 
 LEAST_ROWS = 200

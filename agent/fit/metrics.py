@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.core.nouns import F8, Mask
-from agent.twin.life import Widening
-from agent.twin.tally import wilson
+from agent.twin.lifetime.life import Widening
+from agent.twin.trial.tally import wilson
 
 BETA = 0.5  # of the probability that must lie within the bounds of alpha
 

@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from agent.fit import assembly, baselines, holdout, noise, report, twin_page
-from agent.fit.assembly import Assembled, HeldOut
-from agent.fit.baselines import UNSAID, About
+from agent.fit import holdout, report, twin_page
 from agent.fit.exclude import applied
-from agent.fit.identify import choice, virtual
+from agent.fit.identify import choice, noise, virtual
 from agent.fit.identify.build import Frame, means, plant, scales
 from agent.fit.identify.choice import ORDERS, Candidate, Scores
 from agent.fit.identify.linear import linear
+from agent.fit.judging import assembly, baselines
+from agent.fit.judging.assembly import Assembled, HeldOut
+from agent.fit.judging.baselines import UNSAID, About
 from agent.fit.material import Columns, Material, prepared
 from agent.fit.recording import FitError, Recording, read
 from agent.fit.twin_report import OutputScore, Report, VirtualScore

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from agent.fit import holdout, report
-from agent.fit.assembly import Assembled, HeldOut
 from agent.fit.identify.choice import Scores
+from agent.fit.judging.assembly import Assembled, HeldOut
 from agent.fit.material import Material
 from agent.fit.pieces import START_ROWS, Piece
 from agent.fit.recording import Recording

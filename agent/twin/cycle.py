@@ -20,8 +20,10 @@ import numpy as np
 
 from agent.core import quality
 from agent.core.nouns import F8, Frame, Mask, Point, Values
-from agent.twin import accuracy, filtering, judging, living, published, reading, wear
+from agent.twin import accuracy, filtering, published, reading, wear
+from agent.twin.departure import judging
 from agent.twin.filtering import Belief, Filter, Innovation, Sample
+from agent.twin.lifetime import living
 from agent.twin.published import PER_OUTPUT, PER_VIRTUAL, Said
 from agent.twin.twin import Twin, load
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.core.nouns import Command
-from agent.twin import judging, living
 from agent.twin.cycle import State
+from agent.twin.departure import judging
 from agent.twin.filtering import Belief
 from agent.twin.filtering.roots import root
+from agent.twin.lifetime import living
 from agent.twin.twin import Twin
 
 # How much wider than that of a new part the health of a replaced one is taken: nobody knows yet how good it is.

@@ -15,9 +15,11 @@ import numpy as np
 
 from agent.core import quality
 from agent.core.nouns import F8, U4, Kind, Mask, Point, Role, Values
-from agent.twin import accuracy, judging, living, trust, whitening
+from agent.twin import accuracy
+from agent.twin.departure import judging, trust, whitening
+from agent.twin.departure.signature import Fault
 from agent.twin.kind import Channel, Health
-from agent.twin.signature import Fault
+from agent.twin.lifetime import living
 from agent.twin.twin import Twin
 
 GROUP = "twin"

@@ -15,18 +15,19 @@ from typing import Any
 import numpy as np
 
 from agent.core.nouns import F8
-from agent.twin import jsontree, life
+from agent.twin import jsontree
 from agent.twin.baseline import Baseline
-from agent.twin.cusum import Cusum
-from agent.twin.deviation import Deviation
+from agent.twin.departure.cusum import Cusum
+from agent.twin.departure.deviation import Deviation
+from agent.twin.departure.signature import Signatures
+from agent.twin.departure.trust import Reference
+from agent.twin.departure.whitening import Whitening
 from agent.twin.domain import Domain
 from agent.twin.kind import Channel
-from agent.twin.life import Lives
-from agent.twin.loop import Control
+from agent.twin.lifetime import life
+from agent.twin.lifetime.life import Lives
 from agent.twin.plant import Plant, kind
-from agent.twin.signature import Signatures
-from agent.twin.trust import Reference
-from agent.twin.whitening import Whitening
+from agent.twin.trial.loop import Control
 
 FORMAT = "edgetwin twin"
 VERSION = 2

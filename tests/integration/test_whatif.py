@@ -19,8 +19,8 @@ from agent.store import record
 from agent.store.record import ClockRow
 from agent.store.write import Store, Work
 from agent.twin.kinds.identified import Params
-from agent.twin.loop import Control, Loop
 from agent.twin.simulate import free_run
+from agent.twin.trial.loop import Control, Loop
 from agent.twin.twin import dump
 
 pytestmark = pytest.mark.timeout(400)  # several commands each, on a machine that may be busy

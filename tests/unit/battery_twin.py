@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from agent.twin import life
 from agent.twin.domain import learned
 from agent.twin.kind import Channel
 from agent.twin.kinds.physics.params import Component, Drive, Params, Reading, Start
+from agent.twin.lifetime import life
 from agent.twin.plant import Plant, kind
 from agent.twin.twin import Twin
 

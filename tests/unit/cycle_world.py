@@ -6,7 +6,7 @@ import numpy as np
 from filter_rig import TANK_HEALTH, Tank, channels, tank_kind
 
 from agent.core.nouns import Batch, Frame, Mode, Names
-from agent.twin import cusum, deviation, whitening
+from agent.twin.departure import cusum, deviation, whitening
 from agent.twin.domain import learned
 from agent.twin.plant import Plant
 from agent.twin.twin import Charts, Twin

@@ -5,9 +5,9 @@ import numpy as np
 from agent.core import quality
 from agent.core.nouns import Frame, Mode, Names
 from agent.detect.metadata import KIND, SCHEMA, Metadata
-from agent.fit import mahalanobis
-from agent.fit.graph import onnx_bytes
-from agent.fit.mahalanobis import Detector, Shape
+from agent.fit.detection import mahalanobis
+from agent.fit.detection.graph import onnx_bytes
+from agent.fit.detection.mahalanobis import Detector, Shape
 
 SECOND = 1_000_000_000
 TAGS = ("pump/speed", "pump/flow", "tank/level")

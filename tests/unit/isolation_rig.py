@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from agent.fit import limits, signatures
+from agent.fit.judging import limits, signatures
 from agent.twin.kind import Channel, Health
 from agent.twin.plant import Plant
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from agent.twin import drift, life
 from agent.twin.kind import Channel, Health
+from agent.twin.lifetime import drift, life
 from agent.twin.plant import Plant
 
 HOUR = 3600.0

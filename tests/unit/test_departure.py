@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from agent.core.wire import decode, encode
-from agent.fit import limits
-from agent.twin import cusum, deviation, jsontree, whitening
-from agent.twin.cusum import Cusum
-from agent.twin.deviation import Deviation
-from agent.twin.whitening import Whitening
+from agent.fit.judging import limits
+from agent.twin import jsontree
+from agent.twin.departure import cusum, deviation, whitening
+from agent.twin.departure.cusum import Cusum
+from agent.twin.departure.deviation import Deviation
+from agent.twin.departure.whitening import Whitening
 
 WHITE = Whitening(np.array([[0.6, 0.2], [0.0, 0.0]]), np.array([1.0, 2.0]), 3.0)
 CHART = Cusum(0.25, np.array([30.0, 30.0]), 30.0)

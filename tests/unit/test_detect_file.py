@@ -10,7 +10,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper
 
 from agent.detect import metadata, onnx, protobuf
-from agent.fit import mahalanobis
+from agent.fit.detection import mahalanobis
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import pytest
 
 from agent.core.units import UNITS
 from agent.detect import onnx
-from agent.fit import mahalanobis
+from agent.fit.detection import mahalanobis
+from agent.fit.detection.mahalanobis import Shape
+from agent.fit.detection.threshold import peaks, persistent, threshold
 from agent.fit.detector import fit
-from agent.fit.mahalanobis import Shape
 from agent.fit.recording import FitError
-from agent.fit.threshold import peaks, persistent, threshold
 
 
 def write(path, rows, names=models.TAGS, extra=None):

@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import binomtest
 
 from agent.core.conditions import LEARNING, PROVISIONAL
-from agent.fit import baselines, exclude
+from agent.fit import exclude
+from agent.fit.judging import baselines
 from agent.fit.recording import FitError, cut, read
 
 HOUR = 3600

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from agent.fit import evidence, limits
-from agent.fit.assembly import HeldOut
-from agent.fit.tracked import Track
+from agent.fit.judging import evidence, limits
+from agent.fit.judging.assembly import HeldOut
+from agent.fit.judging.tracked import Track
 
 DAY = 86_400
 

@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from agent.fit import holdout, noise
-from agent.fit.identify import choice
+from agent.fit import holdout
+from agent.fit.identify import choice, noise
 from agent.fit.identify.build import Frame, plant
 from agent.fit.identify.levenberg import Prior, fit, segments
 from agent.fit.identify.linear import linear

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from agent.core.wire import decode, encode
-from agent.fit import signatures as fitting
-from agent.twin import isolation, jsontree
-from agent.twin.signature import Signatures
+from agent.fit.judging import signatures as fitting
+from agent.twin import jsontree
+from agent.twin.departure import isolation
+from agent.twin.departure.signature import Signatures
 
 
 @pytest.fixture(scope="module")

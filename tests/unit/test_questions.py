@@ -16,8 +16,9 @@ from agent.engine.state import ModelState
 from agent.runtime import questions
 from agent.runtime.inbox import Inbox
 from agent.runtime.working import Done
-from agent.twin import foresight, life, living, twin
+from agent.twin import twin
 from agent.twin.domain import Domain
+from agent.twin.lifetime import foresight, life, living
 from agent.twin.twin import Twin
 
 pytestmark = pytest.mark.anyio
@@ -114,7 +115,7 @@ def test_the_question_of_a_twin_is_answered_as_life_itself_would(monkeypatch):
     whole = Twin(machine, ("running",), 10.0, 5, 0.01, np.ones(1), domain, {}, {}, lives=lives)
     state = SimpleNamespace(started=1, life=living.State(course, None, 0.0), tracking=SimpleNamespace(belief=now))
     asked = foresight.question(whole, state, 7)
-    assert asked.function == "agent.twin.foresight.answer"
+    assert asked.function == "agent.twin.lifetime.foresight.answer"
     given = wire.decode(life.Life, foresight.answer(asked.body))
     told = life.predict(machine, now, lives, course, 7)
     assert life.encode(given) == life.encode(told)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from agent.core import wire
-from agent.fit import trusting
-from agent.twin import jsontree, trust
-from agent.twin.trust import Level, Reference, State
+from agent.fit.judging import trusting
+from agent.twin import jsontree
+from agent.twin.departure import trust
+from agent.twin.departure.trust import Level, Reference, State
 
 
 def coloured(rows, seed, p=2, ar=0.9):

@@ -10,8 +10,8 @@ import pytest
 from agent import twin as model
 from agent.core import quality, wire
 from agent.core.nouns import Command
-from agent.twin import trust
-from agent.twin.life import Forecast, Life, Lives, encode
+from agent.twin.departure import trust
+from agent.twin.lifetime.life import Forecast, Life, Lives, encode
 
 LEVEL = "y/0"
 

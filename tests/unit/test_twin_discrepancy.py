@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from whatif_rig import SPEED, belief, domain, plant
 
-from agent.twin import discrepancy, whatif
-from agent.twin.whatif import Change, Question, Start
+from agent.twin.trial import discrepancy, whatif
+from agent.twin.trial.whatif import Change, Question, Start
 
 SPREAD = np.array([0.02, 0.01, 5.0])
 NOW = np.array([60.0, 0.3, 0.2])

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from twin_rig import tanks_csv
 
-from agent.fit import limits, simulation
+from agent.fit.identify import simulation
+from agent.fit.identify.subspace import directions, modes, stable, varx
+from agent.fit.judging import limits
 from agent.fit.recording import FitError
-from agent.fit.subspace import directions, modes, stable, varx
 from agent.fit.twin import About, fit
 from agent.twin import twin
 

@@ -12,7 +12,8 @@ from life_world import HOUR, Draining, belief, draining, plant, wearing, worn
 from scipy.stats import binom, invgauss
 
 from agent.core import wire
-from agent.twin import drift, jsontree, life, passage, usage
+from agent.twin import jsontree
+from agent.twin.lifetime import drift, life, passage, usage
 
 
 def whole(world, seed=7, **lives):

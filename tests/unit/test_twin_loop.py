@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agent.twin.loop import Control, Interlock, Loop, armed, begun, scan, watched
+from agent.twin.trial.loop import Control, Interlock, Loop, armed, begun, scan, watched
 
 # K 2, Ti 4 s, T 1 s: one period of error e adds K T / Ti e = 0.5 e to the integral.
 LOOP = Loop("level", "speed", gain=2.0, reset_s=4.0, low=0.0, high=12.0)

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from whatif_rig import LOWER, POWER, SPEED, UPPER, A, B, belief, domain, plant
 
-from agent.twin import plc, tally, whatif
-from agent.twin.loop import Control, Interlock, Loop
-from agent.twin.whatif import Change, Constraint, Cost, Question, Start
+from agent.twin.trial import plc, tally, whatif
+from agent.twin.trial.loop import Control, Interlock, Loop
+from agent.twin.trial.whatif import Change, Constraint, Cost, Question, Start
 
 NOW = np.array([60.0])
 LOOP = Loop(LOWER, SPEED, gain=60.0, reset_s=40.0, setpoint="control/setpoint", low=40.0, high=85.0)

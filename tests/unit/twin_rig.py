@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from agent.twin import cusum, deviation, whitening
+from agent.twin.departure import cusum, deviation, whitening
 from agent.twin.domain import Domain
 from agent.twin.kind import Channel
 from agent.twin.kinds import identified

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.core.nouns import F8
-from agent.fit import simulation
+from agent.fit.identify import simulation
 from agent.fit.identify.network import Network
+from agent.fit.identify.subspace import directions, modes, varx
 from agent.fit.pieces import PAST, Piece, joined
-from agent.fit.subspace import directions, modes, varx
 
 RIDGE = 1e-6
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from agent.core.nouns import F8
 from agent.fit.identify.build import means, scales
+from agent.fit.identify.subspace import ridge
 from agent.fit.pieces import START_ROWS, Piece
-from agent.fit.subspace import ridge
 from agent.twin import simulate
 from agent.twin.kind import Channel
 from agent.twin.plant import Plant

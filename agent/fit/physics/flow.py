@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from agent.core.nouns import F8
-from agent.fit import assembly, baselines, holdout, tuning
+from agent.fit import holdout, tuning
 from agent.fit import report as pages
-from agent.fit.assembly import Assembled, HeldOut
-from agent.fit.baselines import UNSAID, About
 from agent.fit.exclude import applied
 from agent.fit.identify.build import means, scales
+from agent.fit.judging import assembly, baselines
+from agent.fit.judging.assembly import Assembled, HeldOut
+from agent.fit.judging.baselines import UNSAID, About
 from agent.fit.material import Columns, Material, prepared
 from agent.fit.physics import fitting
 from agent.fit.physics.report import ParameterReport

@@ -11,7 +11,7 @@ import numpy as np
 from agent.fit.report import page, style
 from agent.fit.report.style import BLUE, GREY, VERMILION, clock, labelled, panels
 from agent.twin.plant import Plant
-from agent.twin.whatif import Outcome, Question
+from agent.twin.trial.whatif import Outcome, Question
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

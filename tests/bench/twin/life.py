@@ -24,10 +24,11 @@ from types import SimpleNamespace
 import numpy as np
 
 from agent.fit import metrics
-from agent.twin import filtering, life
-from agent.twin.drift import Wear
+from agent.twin import filtering
 from agent.twin.filtering import Sample
 from agent.twin.kind import Channel, Health
+from agent.twin.lifetime import life
+from agent.twin.lifetime.drift import Wear
 from agent.twin.plant import Plant
 
 HOUR = 3600.0

@@ -30,8 +30,8 @@ import rig_runs
 import rig_table
 
 import agent
+from agent.fit.judging.signatures import Case, taught
 from agent.fit.recording import FitError
-from agent.fit.signatures import Case, taught
 from agent.twin import twin as twins
 
 LEARNING = range(20)

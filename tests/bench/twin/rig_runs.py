@@ -14,7 +14,7 @@ from agent.config.schema import Cusum, Residuals
 from agent.core import conditions, quality
 from agent.core.conditions import Rule
 from agent.core.nouns import Names
-from agent.fit.tracked import frame
+from agent.fit.judging.tracked import frame
 from agent.twin import cycle
 from agent.twin.accuracy import BAND
 from agent.twin.twin import Twin

@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "unit"))
 
 import battery_twin
 
-from agent.twin import life
 from agent.twin.filtering import Belief
+from agent.twin.lifetime import life
 from agent.twin.plant import Plant
 
 PROGPY = Path.home() / ".cache/edgetwin-progpy/bin/python"

@@ -28,10 +28,10 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "unit"))
 
 from filter_rig import Linear, linear_kind, plant
 
-from agent.fit import trusting
-from agent.twin import trust
+from agent.fit.judging import trusting
+from agent.twin.departure import trust
+from agent.twin.departure.trust import Level
 from agent.twin.filtering.steady import steady
-from agent.twin.trust import Level
 
 HOUR = 3600
 SIGMA, AR = 0.02, 0.9

@@ -19,9 +19,9 @@ import numpy as np
 
 from agent.cli.present import followed
 from agent.fit.recording import Recording
-from agent.twin import whatif
+from agent.twin.trial import whatif
+from agent.twin.trial.whatif import Change, Question, Start
 from agent.twin.twin import Twin, load
-from agent.twin.whatif import Change, Question, Start
 from hil.registers import decoded
 from hil.simulation import Choices, Simulation
 

@@ -13,10 +13,10 @@ from itertools import product
 import numpy as np
 
 from agent.core.nouns import F8, I8
-from agent.fit import mahalanobis
-from agent.fit.mahalanobis import Detector, Shape
+from agent.fit.detection import mahalanobis
+from agent.fit.detection.mahalanobis import Detector, Shape
+from agent.fit.detection.threshold import Threshold, peaks, persistent, threshold
 from agent.fit.recording import FitError
-from agent.fit.threshold import Threshold, peaks, persistent, threshold
 
 FOLDS = 5
 # Windows needed for each feature: below it a covariance is guesswork.

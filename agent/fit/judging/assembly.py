@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.core.nouns import F8, Mask
-from agent.fit import limits, signatures, tracked, trusting
-from agent.fit.limits import Limits
-from agent.fit.signatures import Stretch
-from agent.fit.tracked import Track
-from agent.twin import life, simulate
+from agent.fit.judging import limits, signatures, tracked, trusting
+from agent.fit.judging.limits import Limits
+from agent.fit.judging.signatures import Stretch
+from agent.fit.judging.tracked import Track
+from agent.twin import simulate
 from agent.twin.domain import learned as domain
+from agent.twin.lifetime import life
 from agent.twin.plant import Plant
 from agent.twin.twin import Charts, Twin
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.core.nouns import F8
-from agent.twin.isolation import projected
+from agent.twin.departure.isolation import projected
+from agent.twin.departure.signature import Fault, Signatures, templates, whitened
+from agent.twin.departure.whitening import Whitening
 from agent.twin.kind import Channel, Health
 from agent.twin.plant import Plant
-from agent.twin.signature import Fault, Signatures, templates, whitened
-from agent.twin.whitening import Whitening
 
 WINDOW = 128
 LAGS = (0, 1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200)

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.core.nouns import F8
-from agent.fit import limits
-from agent.fit.assembly import HeldOut, counted
-from agent.fit.limits import Limits
-from agent.fit.tracked import Track
-from agent.twin import cusum, deviation, whitening
+from agent.fit.judging import limits
+from agent.fit.judging.assembly import HeldOut, counted
+from agent.fit.judging.limits import Limits
+from agent.fit.judging.tracked import Track
 from agent.twin.accuracy import BAND
 from agent.twin.baseline import most
+from agent.twin.departure import cusum, deviation, whitening
 
 OVER, BACK = 1.0, 0.8
 

@@ -6,7 +6,7 @@
 
 A shift of less than `slack` never counts, one of twice that is found soonest (Page 1954; Moustakides 1986). The sums
 stop at CEILING limits, so that a fault that stood for a week is over soon after its repair. The limit is set for a
-stated budget of false alarms (`agent.fit.limits`).
+stated budget of false alarms (`agent.fit.judging.limits`).
 """
 
 from __future__ import annotations

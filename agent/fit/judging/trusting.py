@@ -1,4 +1,4 @@
-"""What `agent.twin.trust` compares with: the figures of held-out healthy rows, and how much they differ by chance.
+"""What `twin.departure.trust` compares with: the figures of held-out healthy rows, and how much they differ by chance.
 
 The chance is that of a block bootstrap (Kunsch 1989): windows are put together from runs of whole blocks of the
 recording, so that what is coloured stays coloured. A limit is the half-width of a prediction interval of the next
@@ -14,8 +14,8 @@ import numpy as np
 from scipy import stats
 
 from agent.core.nouns import F8
-from agent.twin import trust
-from agent.twin.trust import Reference
+from agent.twin.departure import trust
+from agent.twin.departure.trust import Reference
 
 BLOCK = 300
 BLOCKS = 36

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core.nouns import F8
-from agent.twin import cusum, deviation, whitening
-from agent.twin.cusum import Cusum
-from agent.twin.deviation import Deviation
-from agent.twin.whitening import Whitening
+from agent.twin.departure import cusum, deviation, whitening
+from agent.twin.departure.cusum import Cusum
+from agent.twin.departure.deviation import Deviation
+from agent.twin.departure.whitening import Whitening
 
 LAGS = 4
 MOST_FORETOLD = 0.9

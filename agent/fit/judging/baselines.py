@@ -17,8 +17,8 @@ import numpy as np
 
 from agent.core.conditions import LEARNING, PROVISIONAL
 from agent.core.nouns import F8, Mask
-from agent.fit import evidence
-from agent.fit.assembly import Assembled, HeldOut
+from agent.fit.judging import evidence
+from agent.fit.judging.assembly import Assembled, HeldOut
 from agent.fit.recording import Recording
 from agent.twin.baseline import Alerts, Baseline, Coverage
 

@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from agent.core import wire
 from agent.core.nouns import F8, Question
-from agent.twin import life, twin
+from agent.twin import twin
 from agent.twin.cycle import State
-from agent.twin.life import Course
+from agent.twin.lifetime import life
+from agent.twin.lifetime.life import Course
 from agent.twin.twin import Twin
 
 

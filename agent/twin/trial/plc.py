@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.core.nouns import F8, Mask
-from agent.twin import loop as loops
-from agent.twin.loop import Control, Latch, Loop, Memory
 from agent.twin.plant import Plant
+from agent.twin.trial import loop as loops
+from agent.twin.trial.loop import Control, Latch, Loop, Memory
 
 
 @dataclass(frozen=True, slots=True)

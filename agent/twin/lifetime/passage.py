@@ -10,11 +10,11 @@ from typing import Protocol
 import numpy as np
 
 from agent.core.nouns import F8, Mask
-from agent.twin import drift, usage
-from agent.twin.drift import Track, Wear
 from agent.twin.kind import Health
+from agent.twin.lifetime import drift, usage
+from agent.twin.lifetime.drift import Track, Wear
+from agent.twin.lifetime.usage import Scenario
 from agent.twin.plant import Plant
-from agent.twin.usage import Scenario
 
 STEPS = 240  # where nothing but wear drifts: steps of time, each longer than the one before
 FIRST = 1e-4  # of the horizon: the shortest of them

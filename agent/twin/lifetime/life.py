@@ -17,12 +17,12 @@ import numpy as np
 
 from agent.core import wire
 from agent.core.nouns import F8
-from agent.twin import drift, passage, usage
-from agent.twin.drift import Track, Wear
 from agent.twin.kind import Health
-from agent.twin.passage import Belief, Limit
+from agent.twin.lifetime import drift, passage, usage
+from agent.twin.lifetime.drift import Track, Wear
+from agent.twin.lifetime.passage import Belief, Limit
+from agent.twin.lifetime.usage import Recent, Scenario
 from agent.twin.plant import Plant
-from agent.twin.usage import Recent, Scenario
 
 MOST = 20_000  # steps of the plant's equations
 SHOWN = 48  # times in the table of a result

@@ -6,7 +6,7 @@ difference is the change's and not the draw's (Glasserman & Yao 1992). What the 
 loops read noisy outputs as the real ones do. Limits are held against what the machine does, without sensor noise.
 
     x_0 ~ N(x, P);  u_k: schedule, loops, interlocks;  x_k+1 = f(x_k, u_k) + w_k,  w_k ~ N(0, Q)
-    y_k = g(x_k, u_k) + what the twin misses there, as a random function: see `agent.twin.discrepancy`
+    y_k = g(x_k, u_k) + what the twin misses there, as a random function: see `agent.twin.trial.discrepancy`
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from functools import partial
 import numpy as np
 
 from agent.core.nouns import F8
-from agent.twin import discrepancy, plc
 from agent.twin.domain import Domain
 from agent.twin.filtering import Belief
-from agent.twin.loop import Control
 from agent.twin.plant import Plant
-from agent.twin.plc import Change, setpoint_of
-from agent.twin.tally import Constraint, Cost, Extrapolation, Tally, Violation
+from agent.twin.trial import discrepancy, plc
+from agent.twin.trial.loop import Control
+from agent.twin.trial.plc import Change, setpoint_of
+from agent.twin.trial.tally import Constraint, Cost, Extrapolation, Tally, Violation
 
 __all__ = ["Change", "Constraint", "Cost", "Outcome", "Question", "Start", "run"]
 

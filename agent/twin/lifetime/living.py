@@ -13,9 +13,9 @@ import numpy as np
 
 from agent.core import quality
 from agent.core.nouns import F8, U4, Kind, Point, Role
-from agent.twin import life
 from agent.twin.filtering import Belief
-from agent.twin.life import Course, Forecast, Life
+from agent.twin.lifetime import life
+from agent.twin.lifetime.life import Course, Forecast, Life
 from agent.twin.twin import Twin
 
 HOUR_S = 3600.0

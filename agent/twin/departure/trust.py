@@ -9,7 +9,7 @@ output, over a rolling window of `blocks` blocks (z: normalised residuals; z_b: 
 
 More noise than on healthy rows: the filter is over-confident; less: under-confident. More wander or bias than noise of
 that size explains: machine and model have drifted apart. A difference counts from a least size on, however sure it is.
-Limits come from `agent.fit.trusting`.
+Limits come from `agent.fit.judging.trusting`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agent.fit.mahalanobis import SMALLEST_SCORE, Detector
+from agent.fit.detection.mahalanobis import SMALLEST_SCORE, Detector
 
 OPSET = 17
 IR_VERSION = 8

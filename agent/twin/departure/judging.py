@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.core.nouns import F8
-from agent.twin import cusum, deviation, isolation, trust, whitening
-from agent.twin.isolation import Finding
-from agent.twin.trust import Level, Verdict
+from agent.twin.departure import cusum, deviation, isolation, trust, whitening
+from agent.twin.departure.isolation import Finding
+from agent.twin.departure.trust import Level, Verdict
 from agent.twin.twin import Charts, Twin
 
 

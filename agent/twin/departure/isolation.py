@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core.nouns import F8
-from agent.twin.signature import Signatures, Templates, decorrelation, templates, whitened
+from agent.twin.departure.signature import Signatures, Templates, decorrelation, templates, whitened
 
 SURE = 0.9
 LEAST_ROWS = 8

@@ -2,8 +2,8 @@
 
     e_k = (1 - trust lambda) e_(k-1) + trust lambda w_k          deviation = e / limit
 
-It answers a large departure within seconds, and forgets one that is over. `agent.twin.whitening` makes w; the limit
-comes from held-out healthy rows (`agent.fit.limits`). (Roberts 1959.)
+It answers a large departure within seconds, and forgets one that is over. `whitening` makes w; the limit comes from
+held-out healthy rows (`agent.fit.judging.limits`). (Roberts 1959.)
 """
 
 from __future__ import annotations
