@@ -97,7 +97,7 @@ def absent(twin: Twin, why: int = quality.BAD_DATA_UNAVAILABLE) -> Values:
 
 def values(twin: Twin, said: Said, judge: judging.State, scores: accuracy.State, life: living.State | None) -> Values:
     """Values in the order of `points`."""
-    finding = judging.finding(twin, judge)
+    finding = judge.found
     likely = {s.name: s.probability for s in finding.suspects}
     faults = np.array([likely.get(f.name, 0.0) for f in _faults(twin)])
     lives, lives_status, lives_text = living.values(twin, life)

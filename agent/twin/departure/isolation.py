@@ -71,7 +71,9 @@ class Finding:
 
 
 def begin(signatures: Signatures) -> State:
-    """Nothing seen."""
+    """Nothing seen. The templates are made here, so that no cycle waits for them."""
+    if signatures.faults:
+        _complete(signatures)
     return State(np.full((signatures.window, len(signatures.spread)), np.nan))
 
 

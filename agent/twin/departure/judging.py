@@ -12,13 +12,18 @@ from agent.twin.departure.isolation import Finding
 from agent.twin.departure.trust import Level, Verdict
 from agent.twin.twin import Charts, Twin
 
+# Isolation tries every onset in its window, which costs some ms: so often is often enough for people.
+LOOK_PERIODS = 10
+NOTHING = Finding("", (), "no departure")
+UNKNOWN = Finding("", (), "this twin has no signatures of faults")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
     """z f8[p]: normalised residuals of the last period (NaN: none). share: how much one counts, 0 to 1; past f8[p,q],
     ewma f8[p], sums f8[2,p]: of `whitening`, `deviation`, `cusum`; empty where the twin has no charts. window: what
     isolation looks at; None where the twin has no signatures. trusted: what a verdict rests on; None where the twin has
-    no reference for one."""
+    no reference for one. found: what isolation saw when it last looked, `looked` periods ago."""
 
     z: F8
     share: float
@@ -26,6 +31,8 @@ class State:
     ewma: F8
     sums: F8
     window: isolation.State | None
+    found: Finding
+    looked: int
     trusted: trust.State | None
 
 
@@ -40,6 +47,8 @@ def begin(twin: Twin) -> State:
         ewma=deviation.begin(charts.deviation) if charts else none,
         sums=cusum.begin(charts.cusum) if charts else none,
         window=isolation.begin(twin.isolation) if twin.isolation else None,
+        found=UNKNOWN if twin.isolation is None else NOTHING,
+        looked=LOOK_PERIODS,
         trusted=trust.begin(twin.trust) if twin.trust else None,
     )
 
@@ -65,7 +74,8 @@ def fold(twin: Twin, state: State, z: F8, remoteness: float, periods: int, *, se
     state = _charted(charts, replace(state, z=z, share=share, past=past), w)
     if twin.isolation is None or state.window is None:
         return state
-    return replace(state, window=isolation.fold(twin.isolation, state.window, z, trust=share, periods=periods))
+    window = isolation.fold(twin.isolation, state.window, z, trust=share, periods=periods)
+    return _looked(twin, replace(state, window=window), periods)
 
 
 def _trusted(twin: Twin, state: State, z: F8, share: float, periods: int, *, settling: bool) -> trust.State | None:
@@ -107,12 +117,14 @@ def cusums(twin: Twin, state: State) -> F8:
     return cusum.value(twin.charts.cusum, state.sums)
 
 
-def finding(twin: Twin, state: State) -> Finding:
-    """Which fault the residuals speak for, once they are beyond a limit."""
-    if twin.isolation is None or state.window is None:
-        return Finding("", (), "this twin has no signatures of faults")
+def _looked(twin: Twin, state: State, periods: int) -> State:
+    """Which fault the residuals speak for, once they are beyond a limit: at once, then each LOOK_PERIODS."""
     beyond = np.maximum(np.abs(deviations(twin, state)), np.abs(cusums(twin, state)))
-    return isolation.finding(twin.isolation, state.window, departed=bool(np.any(beyond >= 1.0)))
+    if twin.isolation is None or state.window is None or not np.any(beyond >= 1.0):
+        return replace(state, found=NOTHING, looked=LOOK_PERIODS)
+    if state.looked + periods < LOOK_PERIODS:
+        return replace(state, looked=state.looked + periods)
+    return replace(state, found=isolation.finding(twin.isolation, state.window), looked=0)
 
 
 def recalibrated(twin: Twin, state: State, output: int) -> State:

@@ -66,7 +66,7 @@ def run(twin: Twin, rows: np.ndarray) -> Run:
 
 def _said(twin: Twin, state: cycle.State, before: list, k: int) -> list:
     """What is new in the finding; it is asked only where a chart is beyond its limit, as the cycle does."""
-    finding = cycle.judging.finding(twin, state.judging)
+    finding = state.judging.found
     text = finding.text or finding.reason
     if before and before[-1][1] == text:
         return []
