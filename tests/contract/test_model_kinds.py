@@ -101,7 +101,7 @@ def test_a_state_goes_through_a_checkpoint_to_the_bit(model):
     assert wire.encode(after[0]) == wire.encode(again[0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     stnp.arrays(np.float64, (6, len(NAMES)), elements=st.floats(width=64)),
     stnp.arrays(np.uint32, (6, len(NAMES)), elements=st.sampled_from([0, 0, quality.UNCERTAIN, quality.BAD_TIMEOUT])),

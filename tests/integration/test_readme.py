@@ -19,7 +19,7 @@ COMMANDS = [
 ]
 CONFIG = "configs/two-tank.yaml"
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(480)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def live(tmp_path_factory):
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory):
     path = tmp_path_factory.mktemp("recording") / "healthy.csv"
-    command = [sys.executable, "-m", "hil.record", "--out", path, "--hours", "1", "--seed", "7", "--reference"]
+    command = [sys.executable, "-m", "hil.record", "--out", path, "--hours", "0.6", "--seed", "7", "--reference"]
     subprocess.run(command, check=True, cwd=ROOT)
     return path
 
@@ -105,7 +105,7 @@ def test_command(command, live, recording, tmp_path):
 
 
 def plainly(words, live, recording, folder):
-    done = edgetwin(*at_the_rig(live, words), timeout_s=240)
+    done = edgetwin(*at_the_rig(live, words), timeout_s=420)
     assert done.returncode == 0, done.stderr + done.stdout
 
 
@@ -136,7 +136,7 @@ def the_status(words, live, recording, folder):
 
 
 def a_fit(words, live, recording, folder):
-    done = edgetwin(*fitted(words, recording, folder), timeout_s=240)
+    done = edgetwin(*fitted(words, recording, folder), timeout_s=420)
     assert done.returncode == 0, done.stderr
 
 
@@ -145,7 +145,7 @@ def with_the_twin(words, live, recording, folder):
     if not (recording.parent / "twin.json").exists():
         a_fit(next(shlex.split(c)[1:] for c in COMMANDS if c.startswith("edgetwin fit twin")), live, recording, folder)
     made = {name: folder / name for name in ("simulated.csv", "whatif.html")}
-    done = edgetwin(*[made.get(w, w) for w in fitted(words, recording, folder)], timeout_s=240)
+    done = edgetwin(*[made.get(w, w) for w in fitted(words, recording, folder)], timeout_s=420)
     assert done.returncode == 0, done.stderr
     for name in made.keys() & set(words):
         assert made[name].stat().st_size > 0
