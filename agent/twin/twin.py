@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -117,6 +117,10 @@ class _File:
     baseline: Baseline | None = None
 
 
+# What stands in the file as it stands in a twin, every section among it.
+_SHARED = tuple(f.name for f in fields(_File) if f.name in {own.name for own in fields(Twin)})
+
+
 def load(content: bytes) -> Twin:
     """The twin in the bytes of a model file; ValueError says what is wrong with it."""
     file = jsontree.read(_File, _known(content))
@@ -134,20 +138,9 @@ def load(content: bytes) -> Twin:
     )
     twin = Twin(
         plant=plant,
-        modes=file.modes,
-        settle_s=file.settle_s,
-        hold_periods=file.hold_periods,
         reference=file.noise.reference,
         spread=file.noise.spread,
-        domain=file.domain,
-        score=file.score,
-        training=file.training,
-        charts=file.charts,
-        trust=file.trust,
-        isolation=file.isolation,
-        lives=file.lives,
-        baseline=file.baseline,
-        control=file.control,
+        **{name: getattr(file, name) for name in _SHARED},
     )
     wrong = _problems(twin)
     if wrong:
@@ -163,23 +156,12 @@ def dump(twin: Twin) -> bytes:
         version=VERSION,
         kind=plant.kind_name,
         period_s=plant.period_s,
-        modes=twin.modes,
-        settle_s=twin.settle_s,
-        hold_periods=twin.hold_periods,
-        score=twin.score,
-        training=twin.training,
         inputs=plant.inputs,
         outputs=plant.outputs,
         virtual=plant.virtual,
         model=plant.params,
         noise=_Noise(plant.R, plant.quantum, twin.reference, twin.spread),
-        domain=twin.domain,
-        charts=twin.charts,
-        trust=twin.trust,
-        isolation=twin.isolation,
-        lives=twin.lives,
-        baseline=twin.baseline,
-        control=twin.control,
+        **{name: getattr(twin, name) for name in _SHARED},
     )
     return jsontree.text(jsontree.tree(file)).encode()
 

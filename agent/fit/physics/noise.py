@@ -14,8 +14,6 @@ from agent.core.nouns import F8
 
 # Over which the slow part is measured: long enough to stand out of the noise, short beside the process.
 LAG_ROWS = 10
-# A grid of values counts as the PLC's scaling if it is coarser than this share of the noise.
-COARSE = 0.1
 
 
 def measurement(error: F8, quantum: F8) -> F8:

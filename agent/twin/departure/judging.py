@@ -129,9 +129,10 @@ def _looked(twin: Twin, state: State, periods: int) -> State:
 
 def recalibrated(twin: Twin, state: State, output: int) -> State:
     """After a sensor was set right: what was held against it is forgotten, that of the others stays."""
-    state = replace(state, trusted=begin(twin).trusted)
+    fresh = begin(twin)
+    state = replace(state, trusted=fresh.trusted)
     if twin.charts is None:
         return state
     past, ewma, sums = state.past.copy(), state.ewma.copy(), state.sums.copy()
     past[output] = ewma[output] = sums[:, output] = 0.0
-    return replace(state, past=past, ewma=ewma, sums=sums, window=begin(twin).window)
+    return replace(state, past=past, ewma=ewma, sums=sums, window=fresh.window)
