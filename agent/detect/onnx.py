@@ -10,38 +10,24 @@ k of the last n were. The contributions are those of that same row.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from agent.core import quality
 from agent.core.nouns import F8, Frame, Point, Role, Values
-from agent.detect import metadata, protobuf, window
+from agent.detect import metadata, session, window
 from agent.detect.metadata import Metadata
+from agent.detect.session import Session
 from agent.detect.window import Window
-
-LARGEST_FILE = 16 * 2**20
-LARGEST_F4 = float(np.finfo(np.float32).max)
-
-# Arithmetic whose output is not larger than its inputs allow, layers, and trees. Nothing that loops, branches, draws
-# random numbers or makes an output of any size from a few bytes (ConstantOfShape, Expand, Tile, Resize, Range, Pad).
-_ARITHMETIC = "Abs Add Clip Div Erf Exp Identity Log Max Min Mul Neg Pow Reciprocal Sign Sqrt Sub Sum Where Cast"
-_REDUCTIONS = "ArgMax ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum ReduceSumSquare ReduceLogSumExp TopK"
-_LAYERS = "AveragePool BatchNormalization Conv Gemm GlobalAveragePool LayerNormalization MatMul MaxPool"
-_ACTIVATIONS = "Elu Gelu HardSigmoid LeakyRelu Relu Selu Sigmoid Softmax Softplus Tanh"
-_SHAPES = "Concat Constant Flatten Gather Reshape Shape Slice Squeeze Transpose Unsqueeze"
-_TREES = "ai.onnx.ml.Scaler ai.onnx.ml.TreeEnsembleRegressor"
-OPERATORS = frozenset(f"{_ARITHMETIC} {_REDUCTIONS} {_LAYERS} {_ACTIVATIONS} {_SHAPES} {_TREES}".split())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Params:
-    """A loaded detector: its metadata and one onnxruntime session."""
+    """A loaded detector: its metadata and its graph."""
 
     about: Metadata
-    session: Any = field(repr=False)
-    input: str = "window"
+    session: Session
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -82,17 +68,9 @@ class State:
 
 def load(content: bytes) -> Params:
     """A detector from the bytes of its file; ValueError says why it is refused. Loads onnxruntime."""
-    if len(content) > LARGEST_FILE:
-        raise ValueError(f"{len(content)} bytes, expected at most {LARGEST_FILE}")
-    try:
-        held = protobuf.contents(content)
-    except ValueError as error:
-        raise ValueError(f"not an ONNX file: {error}") from error
-    _check_contents(held)
-    about = metadata.parse(held.metadata)
-    session = _session(content)
-    _check_shapes(session, about)
-    params = Params(about, session, session.get_inputs()[0].name)
+    about = metadata.parse(session.admitted(content).metadata)
+    params = Params(about, session.opened(content))
+    _check_shapes(params.session, about)
     _dry_run(params)
     return params
 
@@ -140,10 +118,8 @@ def step(params: Params, state: State, frame: Frame, so_far: Mapping[str, tuple[
 
 def score(params: Params, windows: F8) -> tuple[F8, F8]:
     """The graph's own answer for windows f8[N, W, C], without persistence: score f8[N], contributions f8[N, C]."""
-    # Beyond the range of f4 there is only infinity, and infinity less infinity is no number.
-    held = np.clip(windows, -LARGEST_F4, LARGEST_F4).astype(np.float32)
-    out = params.session.run(None, {params.input: held})
-    return np.asarray(out[0], np.float64), np.asarray(out[1], np.float64)
+    found, parts = params.session.run(windows)
+    return found, parts
 
 
 def _judge(params: Params, state: State, gained: int) -> State:
@@ -173,55 +149,23 @@ def _values(params: Params, state: State) -> Values:
     return Values(value, status)
 
 
-def _check_contents(held: protobuf.Contents) -> None:
-    if held.external:
-        raise ValueError("it keeps tensors in other files; expected everything in one file")
-    if held.functions or held.subgraphs:
-        raise ValueError("it has functions or subgraphs (If, Loop, Scan); expected a plain graph")
-    strange = sorted(held.operators - OPERATORS)
-    if strange:
-        raise ValueError(f"operator {', '.join(strange)} is not allowed in a detector")
-
-
-def _session(content: bytes) -> Any:
-    """One session, one thread: the default spins a whole core between two runs."""
-    try:
-        import onnxruntime
-        from onnxruntime.capi import onnxruntime_pybind11_state as errors
-    except ImportError as error:
-        raise ValueError(f"onnxruntime cannot be loaded here: {error}") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 4
-    refusals = (errors.Fail, errors.InvalidArgument, errors.InvalidGraph, errors.InvalidProtobuf)
-    others = (errors.NotImplemented, errors.RuntimeException, RuntimeError)
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except (*refusals, *others) as error:
-        raise ValueError(f"onnxruntime refuses it: {error}") from error
-
-
-def _check_shapes(session: Any, about: Metadata) -> None:
-    inputs, outputs = session.get_inputs(), session.get_outputs()
+def _check_shapes(graph: Session, about: Metadata) -> None:
+    inputs, outputs = graph.inputs, graph.outputs
     window_shape = [about.window, len(about.tags)]
     if len(inputs) != 1 or inputs[0].type != "tensor(float)" or list(inputs[0].shape[1:]) != window_shape:
-        found = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
+        found = ", ".join(map(str, inputs))
         raise ValueError(f"input {found}; expected one tensor(float) [N, {window_shape[0]}, {window_shape[1]}]")
     if len(outputs) != 2 or any(o.type != "tensor(float)" for o in outputs):
-        found = ", ".join(f"{o.name} {o.type} {o.shape}" for o in outputs)
+        found = ", ".join(map(str, outputs))
         raise ValueError(f"output {found}; expected score [N] and contribution [N, {window_shape[1]}], tensor(float)")
 
 
 def _dry_run(params: Params) -> None:
     """What the outputs are declared as need not be what they are: one window of zeros shows it."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as errors
-
     tags = len(params.tags)
     try:
         found, parts = score(params, np.zeros((1, params.about.window, tags)))
-    except (errors.Fail, errors.InvalidArgument, errors.RuntimeException, RuntimeError) as error:
+    except RuntimeError as error:
         raise ValueError(f"it fails when run: {error}") from error
     if found.shape != (1,) or parts.shape != (1, tags):
         raise ValueError(f"it gives shapes {found.shape} and {parts.shape}, expected (1,) and (1, {tags})")

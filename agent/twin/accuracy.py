@@ -7,10 +7,18 @@ against what was measured, beside the value of k periods ago:
     coverage = E[ |y - expected| <= 1.645 spread ]                0.9 if the bands mean what they say
 
 both as exponentially weighted means over the last 60 runs and 3600 periods. (Hyndman & Koehler 2006: relative error.)
+
+Some hours of recording do not show how far a healthy machine strays. So the bands learn on (adaptive conformal
+inference, Gibbs & Candes 2021): a value outside widens its band, one inside narrows it,
+
+    ln f <- ln f + rate ([outside] - 0.1)
+
+which rests where one in ten is outside. It stands still while something departs: a fault is not made normal.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +32,9 @@ PERIODS = 3600
 BAND = 1.6448536
 ENOUGH_RUNS = 10
 ENOUGH_PERIODS = 300
+MISSED = 0.1
+RATE = 0.002
+WIDEST = math.log(3.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +42,7 @@ class State:
     """left: periods until the run ends (0: none runs); x f8[n] of the run; before f8[p]: measured at its start.
 
     error, change f8[p]: weighted mean squares; runs, inside, seen f8[p]: how many runs, covered periods, periods.
+    width f8[p]: ln f, how much wider the bands are than they were on held-out rows.
     """
 
     left: int
@@ -41,13 +53,14 @@ class State:
     runs: F8
     inside: F8
     seen: F8
+    width: F8
 
 
 def begin(plant: Plant) -> State:
     """Before any run."""
     p = len(plant.outputs)
     none = np.zeros(p)
-    return State(0, np.zeros(plant.n), np.full(p, np.nan), none, none, none, none, none)
+    return State(0, np.zeros(plant.n), np.full(p, np.nan), none, none, none, none, none, none)
 
 
 def broken(state: State) -> State:
@@ -65,6 +78,12 @@ def fold(plant: Plant, state: State, x: F8, u: F8, y: F8, inside: F8) -> State:
     if state.left > 1:
         return replace(state, left=state.left - 1, x=free)
     return replace(_scored(plant, state, free, u, y), left=STEPS, x=x, before=y)
+
+
+def widened(state: State, inside: F8) -> State:
+    """Bands learned on; inside as in `fold`, NaN where nothing may be learned."""
+    learned = np.where(np.isnan(inside), 0.0, RATE * (1.0 - inside - MISSED))
+    return replace(state, width=np.clip(state.width + learned, -WIDEST, WIDEST))
 
 
 def skill(state: State) -> F8:

@@ -19,7 +19,7 @@ from functools import lru_cache
 import numpy as np
 
 from agent.core import quality
-from agent.core.nouns import F8, Frame, Mask, Point, Values
+from agent.core.nouns import F8, Frame, Point, Values
 from agent.twin import accuracy, filtering, published, reading, wear
 from agent.twin.departure import judging
 from agent.twin.filtering import Belief, Filter, Innovation, Sample
@@ -151,10 +151,11 @@ def _after(twin: Twin, state: State, sample: Sample, periods: int) -> State:
         reference = wear.as_fitted(plant, tracking)
     z = judged.nu / judged.sd
     judge = judging.fold(twin, state.judging, z, remoteness, periods, settling=left > 0)
-    spread = _spread(twin, judged)
-    scores, health, life = _learned(
-        twin, state, tracking, sample, np.abs(judged.nu) <= accuracy.BAND * spread, left, periods
-    )
+    spread = _spread(twin, judged, state.accuracy)
+    inside = np.where(np.isfinite(judged.nu), np.abs(judged.nu) <= accuracy.BAND * spread, np.nan)
+    scores, health, life = _learned(twin, state, tracking, sample, inside, left, periods)
+    if not left and judge.share >= 1.0 and not judging.departed(twin, judge):
+        scores = accuracy.widened(scores, inside)
     p, x = len(plant.outputs), tracking.belief.x
     said = Said(
         expected=judged.expected[:p],
@@ -194,24 +195,24 @@ def _settling(twin: Twin, remoteness: float, left: int, periods: int, started: i
 
 
 def _learned(
-    twin: Twin, state: State, tracking: Filter, sample: Sample, inside: Mask, left: int, periods: int
+    twin: Twin, state: State, tracking: Filter, sample: Sample, inside: F8, left: int, periods: int
 ) -> tuple[accuracy.State, Belief, living.State | None]:
     """Accuracy, health and life after this period; they stand still while it settles."""
     if left:
         return accuracy.broken(state.accuracy), state.health, state.life
     plant, belief = twin.plant, tracking.belief
-    covered = np.where(np.isfinite(sample.y), inside, np.nan)
     return (
-        accuracy.fold(plant, state.accuracy, belief.x, sample.u, sample.y, covered),
+        accuracy.fold(plant, state.accuracy, belief.x, sample.u, sample.y, inside),
         wear.of(plant, belief),
         living.fold(twin, state.life, belief, sample.u, periods * plant.period_s),
     )
 
 
-def _spread(twin: Twin, judged: Innovation) -> F8:
-    """sqrt(healthy residual^2 + c P c'): wide after a start, then what was measured on held-out rows. f8[p]."""
+def _spread(twin: Twin, judged: Innovation, scores: accuracy.State) -> F8:
+    """sqrt((f healthy residual)^2 + c P c'): wide after a start, then what was measured on held-out rows, widened by
+    what was seen since. f8[p]."""
     p = len(twin.plant.outputs)
-    return np.hypot(twin.spread[:p], judged.spread[:p])
+    return np.hypot(np.exp(scores.width) * twin.spread[:p], judged.spread[:p])
 
 
 def _trusting(twin: Twin, sample: Sample) -> Sample:

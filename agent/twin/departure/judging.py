@@ -117,10 +117,15 @@ def cusums(twin: Twin, state: State) -> F8:
     return cusum.value(twin.charts.cusum, state.sums)
 
 
+def departed(twin: Twin, state: State) -> bool:
+    """Whether a chart is beyond its limit."""
+    beyond = np.maximum(np.abs(deviations(twin, state)), np.abs(cusums(twin, state)))
+    return bool((beyond >= 1.0).any())
+
+
 def _looked(twin: Twin, state: State, periods: int) -> State:
     """Which fault the residuals speak for, once they are beyond a limit: at once, then each LOOK_PERIODS."""
-    beyond = np.maximum(np.abs(deviations(twin, state)), np.abs(cusums(twin, state)))
-    if twin.isolation is None or state.window is None or not np.any(beyond >= 1.0):
+    if twin.isolation is None or state.window is None or not departed(twin, state):
         return replace(state, found=NOTHING, looked=LOOK_PERIODS)
     if state.looked + periods < LOOK_PERIODS:
         return replace(state, looked=state.looked + periods)
