@@ -13,7 +13,7 @@ from agent.core.nouns import F8
 from agent.detect import onnx as detect
 from agent.detect.metadata import KIND, SCHEMA, Metadata
 from agent.fit.detection import mahalanobis
-from agent.fit.detection.choose import FOLDS, Choices, make
+from agent.fit.detection.choose import FOLDS, Choices, Made, make
 from agent.fit.detection.graph import onnx_bytes
 from agent.fit.detection.mahalanobis import Detector, Shape
 from agent.fit.detection.threshold import Threshold
@@ -21,6 +21,7 @@ from agent.fit.exclude import applied
 from agent.fit.recording import FitError, Recording, Segment, cut, read
 
 WORST_AGREEMENT = 1e-3
+QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 
 SCORE_TEXT = (
     "distance from the healthy windows over its limit: 0 is their centre, above 1 for k of the last n rows alarms"
@@ -98,13 +99,14 @@ def fit(
     kept, dropped = _constant(tuple(named), segments)
     runs = [segment.value[:, kept] for segment in segments]
     names = tuple(name for i, name in enumerate(named) if kept[i])
-    made, found, holdout = make(runs, choices, str(recording_path))
-    about = _about(names, units or {}, choices, made, found, holdout, recording, rows)
+    found = make(runs, choices, str(recording_path))
+    made = found.detector
+    about = _about(names, units or {}, choices, found, runs, recording, rows)
     content = onnx_bytes(made, about.props())
     agreement = _agreement(content, made, runs)
     Path(out).write_bytes(content)
     steps = mahalanobis.smallest_step(made.ellipsoid, len(names), made.limit) * made.scale
-    return Report(str(out), len(content), about, dropped, made.shape, found, steps, agreement)
+    return Report(str(out), len(content), about, dropped, made.shape, found.threshold, steps, agreement)
 
 
 def _check(choices: Choices, rows: slice | None) -> None:
@@ -193,14 +195,13 @@ def _about(
     names: tuple[str, ...],
     units: Mapping[str, str],
     choices: Choices,
-    made: Detector,
-    found: Threshold,
-    holdout: Mapping[str, float],
+    made: Made,
+    runs: Sequence[F8],
     recording: Recording,
     rows: slice | None,
 ) -> Metadata:
     start, stop, _ = (rows or slice(None)).indices(len(recording.time_s))
-    figures = {name: _rounded(value) for name, value in asdict(found).items()}
+    figures = {name: _rounded(value) for name, value in asdict(made.threshold).items()}
     return Metadata(
         schema=SCHEMA,
         kind=KIND,
@@ -216,12 +217,25 @@ def _about(
         score=SCORE_TEXT,
         contribution=CONTRIBUTION_TEXT,
         threshold={**figures, "budget_alarms_per_day": choices.budget_alarms_per_day},
-        calibration={"first_row": start, "last_row": stop - 1, "blocks": FOLDS, "windows": found.rows},
-        holdout={name: _rounded(value) for name, value in holdout.items()},
-        features=asdict(made.shape),
+        calibration={"first_row": start, "last_row": stop - 1, "blocks": FOLDS, "windows": made.threshold.rows},
+        holdout={name: _rounded(value) for name, value in made.holdout.items()},
+        features=asdict(made.detector.shape),
         training_sha256=recording.sha256,
         created_by=f"edgetwin {_version()}",
+        reference=_reference(made, runs),
     )
+
+
+def _reference(made: Made, runs: Sequence[F8]) -> dict[str, object]:
+    """How healthy rows were: quantiles of each tag in its unit, and of the published score of rows not fitted on."""
+    inputs = np.quantile(np.vstack(runs), QUANTILES, axis=0).T
+    score = np.quantile(made.held_out, QUANTILES)
+    return {
+        "quantiles": list(QUANTILES),
+        "inputs": [[_rounded(value) for value in tag] for tag in inputs],
+        "score": [_rounded(value) for value in score],
+        "alarms_per_day": _rounded(made.threshold.alarms_per_day),
+    }
 
 
 def _joined(rows: Sequence[int]) -> str:

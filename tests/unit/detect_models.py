@@ -69,6 +69,7 @@ def frame(value, *, dt_s=1.0, status=None, count=1, mean=None):
     counts = np.where(codes < 0x8000_0000, count, 0).astype(np.int32)
     counts[0] = 0
     mean = value if mean is None else np.concatenate([[np.nan], np.asarray(mean, float)])
+    mean = np.where(counts > 0, mean, np.nan)
     zeros = np.zeros(4, np.int64)
     return Frame(
         names=names,

@@ -42,6 +42,32 @@ def test_metadata_comes_back_as_it_was(content):
     assert read.tags == said.tags
 
 
+REFERENCE = {"quantiles": [0.1, 0.9], "inputs": [[1, 2], [3, 4], [5, 5]], "score": [0.2, 0.7], "alarms_per_day": 1.0}
+
+
+def test_a_file_says_how_healthy_rows_were_and_one_of_before_says_nothing():
+    props = models.about(reference=REFERENCE).props()
+    assert metadata.parse(props).reference == REFERENCE
+    del props[metadata.PREFIX + "reference"]
+    assert metadata.parse(props).reference == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"quantiles": [0.9, 0.1]}, "reference.quantiles"),
+        ({"inputs": [[1, 2]]}, "reference.inputs"),
+        ({"inputs": [[1, 2], [3], [5, 5]]}, "reference.inputs.pump/flow"),
+        ({"inputs": [[1, 2], [4, 3], [5, 5]]}, "reference.inputs.pump/flow"),
+        ({"score": ["a", "b"]}, "reference.score"),
+        ({"alarms_per_day": 0}, "reference.alarms_per_day"),
+    ],
+)
+def test_a_reference_that_cannot_be_is_refused(change, what):
+    with pytest.raises(ValueError, match=what):
+        metadata.parse(models.about(reference={**REFERENCE, **change}).props())
+
+
 def test_same_detector_gives_same_bytes(content):
     assert models.content() == content
 

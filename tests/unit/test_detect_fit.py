@@ -43,6 +43,9 @@ def test_the_file_says_how_it_was_made(recording, tmp_path):
     assert about.calibration["last_row"] == 1199
     assert about.threshold["budget_alarms_per_day"] == 1.0
     assert {"hours", "alarms", "over_percent"} <= set(about.holdout)
+    middle = about.reference["quantiles"].index(0.5)
+    assert [tag[middle] for tag in about.reference["inputs"]] == pytest.approx([50.0] * 3, abs=1.0)
+    assert 0.0 < about.reference["score"][middle] < 1.0
     assert len(about.training_sha256) == 64
     assert any("hold-out" in line for line in report.lines())
     assert all(p.unit in UNITS for p in onnx.points(onnx.load((tmp_path / "a.onnx").read_bytes())))

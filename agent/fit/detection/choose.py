@@ -40,9 +40,19 @@ class Choices:
     hold_rows: int
 
 
-def make(runs: Sequence[F8], choices: Choices, path: str) -> tuple[Detector, Threshold, dict[str, float]]:
-    """The detector fitted on all rows, its limit from cross-validation, and a hold-out test on the last fifth
-    of the same method fitted, chosen and limited on the rest."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """The detector fitted on all rows; its limit from cross-validation; a hold-out test on the last fifth of the same
+    method fitted, chosen and limited on the rest. held_out f8[n]: the published scores that gave the limit, over it."""
+
+    detector: Detector
+    threshold: Threshold
+    holdout: dict[str, float]
+    held_out: F8
+
+
+def make(runs: Sequence[F8], choices: Choices, path: str) -> Made:
+    """The detector that these unbroken runs of healthy rows f8[n, C] can carry; FitError where there is none."""
     windows = sum(len(run) - choices.window + 1 for run in runs)
     shapes = _shapes(choices.window, runs[0].shape[1], windows * (FOLDS - 1) // FOLDS * (FOLDS - 1) // FOLDS)
     if not shapes:
@@ -53,9 +63,10 @@ def make(runs: Sequence[F8], choices: Choices, path: str) -> tuple[Detector, Thr
     early, late = _split(runs, choices.window)
     shape, before = _choose(early, shapes, choices)
     trial = _detector(early, shape, before.limit)
-    holdout = _score_holdout(trial, late, choices)
-    found = _cross_validate(runs, shape, choices)
-    return _detector(runs, shape, found.limit), found, holdout
+    scores = _held_out_scores(runs, shape, choices)
+    found = _limited(scores, shape, choices)
+    made = _detector(runs, shape, found.limit)
+    return Made(made, found, _score_holdout(trial, late, choices), np.concatenate(scores) / found.limit)
 
 
 def _shapes(window: int, tags: int, windows: int) -> list[Shape]:
@@ -95,7 +106,7 @@ def _choose(runs: Sequence[F8], shapes: Sequence[Shape], choices: Choices) -> tu
     """The shape whose smallest alarming steps have the least geometric mean over tags."""
     best: tuple[float, Shape, Threshold] | None = None
     for shape in shapes:
-        found = _cross_validate(runs, shape, choices)
+        found = _limited(_held_out_scores(runs, shape, choices), shape, choices)
         made = _detector(runs, shape, found.limit)
         steps = mahalanobis.smallest_step(made.ellipsoid, len(made.mean), found.limit)
         size = float(np.log(steps).mean())
@@ -106,8 +117,8 @@ def _choose(runs: Sequence[F8], shapes: Sequence[Shape], choices: Choices) -> tu
     return best[1], best[2]
 
 
-def _cross_validate(runs: Sequence[F8], shape: Shape, choices: Choices) -> Threshold:
-    """The limit from scores of each block of windows under the ellipsoid of the other blocks.
+def _held_out_scores(runs: Sequence[F8], shape: Shape, choices: Choices) -> list[F8]:
+    """Persistent scores of each block of windows under the ellipsoid of the other blocks, in unbroken runs.
 
     Windows that share a row with the block are left out of both sides of the fit.
     """
@@ -122,6 +133,10 @@ def _cross_validate(runs: Sequence[F8], shape: Shape, choices: Choices) -> Thres
         ellipsoid = mahalanobis.fit(feature[fitted], len(mean), shape)
         distance = np.sqrt(mahalanobis.distance2(ellipsoid, feature[block]))
         scores += [persistent(run, choices.persistence) for run in _unbroken(distance, run_of[block])]
+    return scores
+
+
+def _limited(scores: Sequence[F8], shape: Shape, choices: Choices) -> Threshold:
     return threshold(
         scores,
         budget_alarms_per_day=choices.budget_alarms_per_day,
