@@ -77,12 +77,13 @@ def _one(
 ) -> Comparison:
     given = [models.of_pair(pair, states, which) for which in (OLD, NEW)]
     seen = [_seen(asset, pair, each, frame) for each in given]
-    spoke = [_spoke(each, values) for each, values in zip(given, seen, strict=True)]
+    rules = [asset.rules[row] for row in pair.rules]
+    spoke = [_spoke(each, rules, values) for each, values in zip(given, seen, strict=True)]
     sides, dt_s = list[Side](), frame.dt_ns * 1e-9
     for which, before in enumerate(known.sides):
         fault = failed.get(asset.models[pair.number + which].name, "")
         after = _side(asset, pair, before, seen[which], frame.t_ns, dt_s if spoke[which] else 0.0, fault)
-        near = _nearness([asset.rules[row] for row in pair.rules], seen[which]) if all(spoke) else math.nan
+        near = _nearness(rules, seen[which]) if all(spoke) else math.nan
         sides.append(after if math.isnan(near) else replace(after, nearness=counted(after.nearness, near)))
     apart = any(sides[OLD].raised) != any(sides[NEW].raised)
     quiet = spoke[1 - known.speaks] and not spoke[known.speaks]
@@ -101,11 +102,12 @@ def _seen(asset: Asset, pair: Pair, given: Given, frame: Frame) -> list[tuple[fl
     return [alarms.seen(asset.rules[row], frame, said) for row in pair.rules]
 
 
-def _spoke(given: Given, seen: Sequence[tuple[float, float]]) -> bool:
+def _spoke(given: Given, rules: Sequence[Rule], seen: Sequence[tuple[float, float]]) -> bool:
     """Whether a side gave anything that its alerts could be judged by; anything at all where it has none."""
-    if not seen:
+    told = [pair for rule, pair in zip(rules, seen, strict=True) if rule.kind in NEAR]
+    if not told:
         return bool((~quality.bad_mask(given.status)).any())
-    return any(not math.isnan(value) and not math.isnan(limit) for value, limit in seen)
+    return any(not math.isnan(value) and not math.isnan(limit) for value, limit in told)
 
 
 def _side(
