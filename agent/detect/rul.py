@@ -43,7 +43,7 @@ class Params:
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Relative names of the tags that it reads: the columns of a row, then the counter of cycles if there is one."""
+        """Relative names of the tags that it reads: the columns of a row, then the counter of cycles if any."""
         return (*self.about.tags, *([self.about.counter] if self.about.counter else []))
 
     @property

@@ -1,6 +1,6 @@
-"""What a remaining life is read from: one function, called for a whole run in training and for one window in the daemon.
+"""What a remaining life is read from: one function, for a whole run in training and for one window in the daemon.
 
-    z = (x - mean_r) / spread_r               in the operating regime r whose centre is nearest to the settings of the row
+    z = (x - mean_r) / spread_r               in the operating regime r whose centre is nearest to the row's settings
     mean_t = mean of the last W rows          slope_t = their least-squares slope, times W
     recent_t = their mean, weights (1 - 1/8)^age
     begin_t = mean of the unit's first B rows, age since its first row (both only for units recorded from new)

@@ -1,4 +1,4 @@
-"""What a file of kind `detect.rul` says about itself: the `metadata_props` of the ONNX file, each key `edgetwin.<field>`.
+"""What a file of kind `detect.rul` says about itself: `metadata_props` of the ONNX file, each key `edgetwin.<field>`.
 
 Values are JSON. There is no time stamp: the same runs give the same bytes.
 """
@@ -28,12 +28,14 @@ MOST_TAGS, MOST_REGIMES, MOST_KNOTS, LONGEST_WINDOW = 1024, 64, 1000, 4096
 class About:
     """Everything about a life predictor that is not its graph.
 
-    tags, units: columns of a row in order; counter: the tag that counts cycles, where time is in cycles. time_unit: of
-    period, cap, band and age. window, least: rows that it looks back on, and that it needs at least. from_new: whether
-    the unit must be followed from its first running on. cap: beyond it a life is "more than". band: p5, p50, p95 by
-    estimate, f8[4, knots], the estimates first. farthest: from a regime's centre. regimes: see there.
+    columns: of unit and of time in the table that it learned from. tags, units: columns of a row in order; counter:
+    the tag that counts cycles, where time is in cycles. time_unit: of period, cap, band and age. window, least: rows
+    that it looks back on, and that it needs at least. from_new: whether the unit must be followed from its first
+    running on. cap: beyond it a life is "more than". band: p5, p50, p95 by estimate, f8[4, knots], the estimates
+    first. farthest: from a regime's centre, in shares of the settings' range. regimes: see there.
     """
 
+    columns: tuple[str, str]
     tags: tuple[str, ...]
     units: tuple[str, ...]
     counter: str
@@ -79,7 +81,7 @@ def parse(props: Mapping[str, str]) -> About:
         if not right(raw[name]):
             _refuse(name, raw[name], expected)
     _check_together(raw)
-    lists = {name: tuple(raw[name]) for name in ("tags", "units", "modes")}
+    lists = {name: tuple(raw[name]) for name in ("columns", "tags", "units", "modes")}
     band, regimes = _numbers("band", raw["band"], 2), _regimes(raw["regimes"], len(raw["tags"]))
     _check_band(band)
     return About(**{k: v for k, v in raw.items() if k not in HEAD} | lists | {"band": band, "regimes": regimes})
@@ -123,6 +125,7 @@ def _tags(value: Any) -> bool:
 
 
 CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "columns": (lambda v: _texts(v) and len(v) == 2, "two names"),
     "tags": (_tags, f"1 to {MOST_TAGS} different names"),
     "units": (_texts, "a list of texts"),
     "modes": (_texts, "a list of texts"),

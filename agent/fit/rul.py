@@ -32,6 +32,7 @@ PREFERRED = (1.0, 1.25, 1.6, 2.0, 2.5, 3.15, 4.0, 5.0, 6.3, 8.0, 10.0)
 # outside.
 MARGIN = 1.25
 FARTHEST_SETTING = 0.05
+MOST_SHUFFLED = 3000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +47,8 @@ class Report:
     chosen: Chosen
     shown: F8
     limit: float
+    importance: Mapping[str, float]
+    page: str = ""
 
     def lines(self) -> list[str]:
         """The report for a person."""
@@ -53,11 +56,14 @@ class Report:
         unit, count = about.time_unit, len(about.regimes.mean)
         told = ", ".join(about.tags[k] for k in about.regimes.settings)
         named = sorted(self.chosen.errors.items(), key=lambda pair: pair[1])
-        with_age = "the unit's age and first rows are used: follow it from its first running on" if about.from_new else (
-            "the unit's age is not used"
+        with_age = (
+            "the unit's age and first rows are used: follow it from its first running on"
+            if about.from_new
+            else ("the unit's age is not used")
         )
         return [
-            f"{self.path}: {self.bytes} bytes, {len(about.regimes.tags)} tags, {held['units']} units, {held['rows']} rows",
+            f"{self.path}: {self.bytes} bytes, {len(about.regimes.tags)} tags, {held['units']} units"
+            f" of {held['rows']} rows",
             *(f"left out: {name}" for name in self.dropped),
             f"{count} operating regimes by {told}" if count > 1 else "one operating regime",
             f"lives up to {about.cap:g} {unit}, beyond that: more than; a window of {about.window} rows each"
@@ -66,6 +72,7 @@ class Report:
             f" bootstrap over units), lives at most the cap; the mean life {held['rmse_mean']:.2f}",
             f"90 % band: covers {held['coverage']:.1%} of held-out rows, mean width {held['width']:.1f} {unit}",
             *(f"  {error:8.2f} {unit}  {name}" for name, error in named),
+            f"written: {self.path}" + (f" and {self.page}" if self.page else ""),
         ]
 
 
@@ -115,6 +122,7 @@ def fit(
     kept = _kept(known, names)
     shown = _cross_banded(chosen, table)
     about = About(
+        columns=(unit, time),
         tags=tuple(names[k] for k in kept),
         units=tuple((units or {}).get(names[k], "") for k in kept),
         counter=time if found.time_unit == CYCLES else "",
@@ -139,7 +147,8 @@ def fit(
     _agrees(content, network.members(made, features[:500]).mean(axis=0), features[:500])
     Path(out).write_bytes(content)
     dropped = (*(f"{name} (text)" for name in found.texts), *(f"{names[k]} ((nearly) constant)" for k in still))
-    report = Report(str(out), len(content), about, dropped, table, chosen, shown, farthest)
+    counts = _importance(made, table, chosen.from_new, tuple(names[k] for k in known.tags))
+    report = Report(str(out), len(content), about, dropped, table, chosen, shown, farthest, counts, str(page or ""))
     if page is not None:
         from agent.fit.lives import page as pages
 
@@ -227,7 +236,7 @@ def _table(use: Sequence[Unit], known: Regimes, window: int, cap: float, censore
 
 
 def _kept(known: Regimes, names: Sequence[str]) -> I8:
-    """Columns that the file reads: those that tell the regime and those that tell the life, in the recording's order."""
+    """Columns that the file reads: what tells the regime and what tells the life, in the recording's order."""
     return np.array(sorted({*known.settings.tolist(), *known.tags.tolist()}), np.int64)
 
 
@@ -276,6 +285,24 @@ def _agrees(content: bytes, expected: F8, features: F8) -> None:
     worst = float(np.abs(given - expected).max()) / max(float(expected.max()), 1e-9)
     if worst > 1e-3:
         raise FitError(f"the file differs from the fit by {worst:.2g} of the largest life")
+
+
+def _importance(made: network.Network, table: Table, from_new: bool, tags: tuple[str, ...]) -> dict[str, float]:
+    """By how much the error grows where the features of a tag, or the age, come from other rows (Breiman 2001)."""
+    rows = np.flatnonzero(table.usable)[:: max(1, int(table.usable.sum()) // MOST_SHUFFLED)]
+    x, true = table.features[from_new][rows], np.minimum(table.life[rows], table.cap)
+    other = np.random.default_rng(0).permutation(len(rows))
+    whole, out = _rmse(made, x, true), dict[str, float]()
+    blocks = {tag: slice(k, 4 * len(tags) if from_new else None, len(tags)) for k, tag in enumerate(tags)}
+    for name, block in blocks.items() if not from_new else {**blocks, "age": slice(-1, None)}.items():
+        shuffled = x.copy()
+        shuffled[:, block] = x[other][:, block]
+        out[name] = _rmse(made, shuffled, true) - whole
+    return out
+
+
+def _rmse(made: network.Network, features: F8, true: F8) -> float:
+    return float(np.sqrt(np.mean(np.square(network.members(made, features).mean(axis=0) - true))))
 
 
 def _rounded(value: float) -> float:

@@ -22,7 +22,7 @@ FINAL_MEMBERS = 10
 # Rows of a unit are nearly the same from one to the next: each member learns from each third one, another third each.
 STRIDE = 3
 STEPS = 1800
-SIZES = tuple(Size((32, 16), decay, STEPS) for decay in (0.3, 0.7, 1.5)) + (Size((64, 32), 0.7, STEPS),)
+SIZES = (*(Size((32, 16), decay, STEPS) for decay in (0.3, 0.7, 1.5)), Size((64, 32), 0.7, STEPS))
 RIDGE = 10.0
 
 
@@ -55,7 +55,10 @@ def choose(table: Table, from_new: bool | None, seed: int) -> Chosen:
     folds = _folds(table, seed)
     starts = [False, True] if from_new is None else [from_new]
     tried: dict[tuple[bool, Size], F8] = {}
-    errors = {"the mean life": _error(table, _mean(table, folds)), "ridge": _error(table, _ridge(table, folds, starts[-1]))}
+    errors = {
+        "the mean life": _error(table, _mean(table, folds)),
+        "ridge": _error(table, _ridge(table, folds, starts[-1])),
+    }
     for start in starts:
         tried[start, SIZES[1]] = held_out(table, start, SIZES[1], folds, seed)
     best_start = min(starts, key=lambda s: _error(table, tried[s, SIZES[1]]))

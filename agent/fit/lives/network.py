@@ -1,7 +1,7 @@
 """A few small networks trained side by side on features, in numpy: their mean is the estimate.
 
     h = relu(relu(x W1 + b1) W2 + b2),  life = h W3 + b3        each member with other starting weights and rows
-    Adam (Kingma and Ba 2015) with decoupled decay of the weights (Loshchilov and Hutter 2019), a cosine of the step size
+    Adam (Kingma and Ba 2015), decoupled decay of weights (Loshchilov and Hutter 2019), step sizes along a cosine
 
 The same rows and seed give the same weights to the bit on the same machine.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """mean, scale f8[F] of features; weights f4[E, in, out] and offsets f4[E, 1, out] of each layer; cap of the life."""
+    """mean, scale f8[F] of features; weights f4[E, in, out], offsets f4[E, 1, out] of each layer; cap of the life."""
 
     mean: F8
     scale: F8
@@ -81,12 +82,12 @@ def _scaled(features: F8, mean: F8, scale: F8) -> F4:
 
 def _start(draw: np.random.Generator, count: int, sizes: tuple[int, ...]) -> tuple[list[F4], list[F4]]:
     """Starting weights of variance 2 / inputs (He et al. 2015), offsets of 0."""
-    pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
+    pairs = list(pairwise(sizes))
     weights = [draw.normal(0.0, np.sqrt(2.0 / a), (count, a, b)).astype(np.float32) for a, b in pairs]
     return weights, [np.zeros((count, 1, b), np.float32) for _, b in pairs]
 
 
-def _batches(draw: np.random.Generator, members: Sequence[I8], steps: int) -> Sequence[I8]:
+def _batches(draw: np.random.Generator, members: Sequence[I8], steps: int) -> I8:
     """Rows of each member i8[E, B] of each step: all its rows in another order, over and over."""
     out = []
     for rows in members:
