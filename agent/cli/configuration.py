@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from agent.config.plan import Plan
 
 
-def loaded(file: Path, state_dir: Path | None, settings: Mapping[str, str]) -> Loaded:
-    """A configuration without problems; else every problem is printed and the command ends with 1."""
+def loaded(file: Path, state_dir: Path | None, settings: Mapping[str, str], lenient: bool = False) -> Loaded:
+    """A configuration without problems; else every problem is printed and the command ends with 1. `lenient`: a model
+    that is refused is absent."""
     from agent.config.load import load
     from agent.config.problems import ConfigErrors
 
     try:
-        return load(file, state_dir, settings)
+        return load(file, state_dir, settings, lenient=lenient)
     except ConfigErrors as errors:
         for problem in errors.problems:
             typer.echo(str(problem), err=True)

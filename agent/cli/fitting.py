@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from agent.cli import signing
 from agent.cli.telling import fail, names
 from agent.cli.telling import where as conditions
 from agent.runtime import clock
@@ -83,6 +84,7 @@ def detector(
         window=window,
         exclude=exclude,
     )
+    signing.made_here(out)
 
 
 def _fit(model: str, recording: Path, **options: Any) -> None:

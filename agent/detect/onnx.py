@@ -16,7 +16,7 @@ import numpy as np
 
 from agent.core import quality
 from agent.core.nouns import F8, Frame, Point, Role, Values
-from agent.detect import metadata, session, window
+from agent.detect import metadata, session, trial, window
 from agent.detect.metadata import Metadata
 from agent.detect.session import Session
 from agent.detect.window import Window
@@ -72,6 +72,7 @@ def load(content: bytes) -> Params:
     params = Params(about, session.opened(content))
     _check_shapes(params.session, about)
     _dry_run(params)
+    trial.rehearse(params.session, (about.window, len(about.tags)))
     return params
 
 

@@ -98,7 +98,8 @@ class Heartbeat:
 class Asset:
     """All that is fixed about an asset. `points` (m, ids absolute) are: one measured per tag in order, then
     `<id>/state/mode`, then the points of each model in turn, then those of `texts`, which say the same as long as the
-    configuration holds (row: text). `derived`: the tags that are not read but computed."""
+    configuration holds (row: text). `derived`: the tags that are not read but computed. `absent`: models that could not
+    be loaded, and why."""
 
     id: str
     epoch: int
@@ -115,6 +116,7 @@ class Asset:
     heartbeats: tuple[Heartbeat, ...] = ()
     derived: Program = NOTHING
     texts: Mapping[int, str] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def stale_ns(self) -> I8:

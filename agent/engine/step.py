@@ -36,6 +36,8 @@ def _step(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
     care = told.maintenance.now
     frame = maintenance.placed(own, care)
     model_states, so_far, faults = models.step(asset, told.models, frame, tick.seq)
+    if not state.t_ns:  # told once a run: their points say it all the time
+        faults += tuple(Fault(name, tick.now_ns, why) for name, why in asset.absent.items())
     events = _mode_event(maintenance.mode(state), frame, say)
     conditions, pending, raised = alarms.step(asset, told, own if care.since_ns else frame, so_far, say)
     case, joined = cases.step(asset.id, told.case, conditions, raised, tick.now_ns, say)
