@@ -39,8 +39,7 @@ def octets(path: str | Path, asked: Mark, out: list[Problem], largest: int = LAR
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode):
-                what = "a folder" if stat.S_ISDIR(about.st_mode) else "a pipe or a device"
-                out.append(problem(asked, f"{path} cannot be read: {what}, expected a file"))
+                out.append(problem(asked, f"{path} cannot be read: a pipe or a device, expected a file"))
                 return None
             content = file.read(largest + 1) if about.st_size <= largest else b""
         if max(about.st_size, len(content)) > largest:

@@ -24,6 +24,8 @@ PARTS: Mapping[str, type[pydantic.BaseModel]] = {
     "limits": schema.Limit,
     "modes": schema.Modes,
     "models": schema.ModelFile,
+    "gateway": schema.Gateway,
+    "gateway.models": schema.Models,
     "journal": schema.Journal,
     "feed": schema.Feed,
 }

@@ -95,7 +95,7 @@ def trusted(state_dir: Path) -> list[Trusted]:
     files.append(("home", home() / "models" / "own.pub"))
     for folder in dict.fromkeys((_folder(state_dir), _folder(home()))):
         files += [(name.removesuffix(".pub"), folder / name) for name in _names(folder) if name.endswith(".pub")]
-    return list(_read(files))
+    return list(_read(list({path: (name, path) for name, path in reversed(files)}.values())[::-1]))
 
 
 def _names(folder: Path) -> list[str]:
