@@ -30,11 +30,11 @@ def loaded(file: Path, state_dir: Path | None, settings: Mapping[str, str], leni
         fail(f"{file}: {_count(len(errors.problems))}")
 
 
-def planned(file: Path, state_dir: Path | None, settings: Mapping[str, str]) -> Plan:
-    """What a file says is to run."""
+def planned(file: Path, state_dir: Path | None, settings: Mapping[str, str], strict: bool = False) -> Plan:
+    """What a file says is to run, as the daemon does it: a model that is refused is absent. `strict`: it is a problem."""
     from agent.config.plan import plan
 
-    return plan(loaded(file, state_dir, settings))
+    return plan(loaded(file, state_dir, settings, lenient=not strict))
 
 
 def check(file: Path, settings: Sequence[str]) -> None:

@@ -250,7 +250,8 @@ def F1(value):  # noqa: N802
 
 def some_nan():
     """A number for a window of zeros, none for windows below zero."""
-    return file([node("Sqrt", ["window"], ["root"])], extra="root")
+    steps = [node("Sqrt", ["window"], ["root"]), node("ReduceSum", ["root"], ["evil"], keepdims=0)]
+    return file(steps, extra="evil")
 
 
 def never_alarms():
@@ -332,7 +333,8 @@ CASES = [
     ("nan-for-some", some_nan, "finite"),
     ("never-alarms", never_alarms, "the same whatever it reads"),
     ("whole-division", lambda: file(
-        [node("Cast", ["window"], ["i"], to=L), node("Div", ["least", "i"], ["d"]), node("Cast", ["d"], ["evil"], to=F)],
+        [node("Cast", ["window"], ["i"], to=L), node("Div", ["least", "i"], ["d"]),
+         node("Cast", ["d"], ["evil"], to=F)],
         {"least": whole(-(2**63))}, extra="evil"), "divides whole numbers"),
     # Graphs that are none.
     ("circle", lambda: changed(circle), "in a circle"),
@@ -355,7 +357,7 @@ CASES = [
     ("nested-types", lambda: nested(10_000), "IR version 0|no tensor"),
     ("fields-too-many", lambda: b"\x08\x08" + message(7, b"\x22\x00" * 10) + message(7, b"\x6a\x00" * 3_000_000),
      "twice|fields|not known"),
-    ("fields-without-end", lambda: message(7, b"\x6a\x00" * 3_000_000), "more than 2000000 fields"),
+    ("fields-without-end", lambda: message(7, b"\x6a\x00" * 3_000_000), "more than 1000000 fields|took too long"),
     ("overlong-number", lambda: b"\x08" + b"\xff" * 9 + b"\x7f" + GOOD, "cut short"),
     ("too-large", lambda: GOOD + b"\x00" * 2**24, "expected at most 16777216"),
     # What it says of itself.

@@ -85,7 +85,7 @@ def test_refused_with_its_reason(place, make, words):
 def test_what_is_no_file_is_refused(place):
     path = place / "model.onnx"
     path.mkdir()
-    assert "a folder, expected a file" in reason(place)
+    assert "Is a directory" in reason(place)
     path.rmdir()
     os.mkfifo(path)
     assert stat.S_ISFIFO(path.stat().st_mode)
