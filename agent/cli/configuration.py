@@ -31,7 +31,7 @@ def loaded(file: Path, state_dir: Path | None, settings: Mapping[str, str], leni
 
 
 def planned(file: Path, state_dir: Path | None, settings: Mapping[str, str], strict: bool = False) -> Plan:
-    """What a file says is to run, as the daemon does it: a model that is refused is absent. `strict`: it is a problem."""
+    """What a file says is to run, as the daemon does it: a refused model is absent. `strict`: it is a problem."""
     from agent.config.plan import plan
 
     return plan(loaded(file, state_dir, settings, lenient=not strict))
