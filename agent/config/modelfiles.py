@@ -37,6 +37,7 @@ class LoadedModel:
     every: int
     life_lead_h: float = 72.0
     baseline: Baseline | None = None
+    most_ms: float = 5.0
     promotion: Promotion | None = None
 
 
@@ -112,6 +113,7 @@ class ModelFiles:
             spec.every,
             spec.life_lead_h,
             baseline.here(getattr(params, "baseline", None), asset.id),
+            spec.most_ms,
         )
 
 
