@@ -29,8 +29,10 @@ Recalibrated = Annotated[
 ]
 
 
-@app.command()
-def begin(
+@app.command("end", help="Maintenance is over; say what was replaced or recalibrated: its health or bias begins anew.")
+@app.command("begin", help="Maintenance begins: the asset's mode is maintenance; alerts are silent, alarms go on.")
+def begin_or_end(
+    context: typer.Context,
     asset: Asset,
     file: MaybeFile = None,
     replaced: Replaced = None,
@@ -38,21 +40,8 @@ def begin(
     socket: Socket = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Maintenance begins: the asset's mode is maintenance, its alerts and models are silent, alarms go on."""
-    _step("begin", asset, replaced, recalibrated, file, socket, state_dir)
-
-
-@app.command()
-def end(
-    asset: Asset,
-    file: MaybeFile = None,
-    replaced: Replaced = None,
-    recalibrated: Recalibrated = None,
-    socket: Socket = None,
-    state_dir: StateDir = None,
-) -> None:
-    """Maintenance is over; say what was replaced or recalibrated, so that its health or bias begins anew."""
-    _step("end", asset, replaced, recalibrated, file, socket, state_dir)
+    """Maintenance begins, or is over: by the name it was called by."""
+    _step(context.info_name or "", asset, replaced, recalibrated, file, socket, state_dir)
 
 
 @app.command()

@@ -10,7 +10,7 @@ import typer
 from agent.cli.arguments import File, Interlocks, Json, MaybeFile, Socket, StateDir, Where
 
 app = typer.Typer(
-    help="Look at a twin, run it over a recording, trust it.", no_args_is_help=True, rich_markup_mode=None
+    help="Look at a model, run it over a recording, trust it.", no_args_is_help=True, rich_markup_mode=None
 )
 top = typer.Typer(rich_markup_mode=None)
 ModelName = Annotated[str, typer.Argument(metavar="ASSET/MODEL", show_default=False)]
@@ -37,6 +37,24 @@ def simulate(
     from agent.cli import simulating
 
     simulating.run(twin, recording, out, free_run, init_samples)
+
+
+@app.command()
+def score(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The detector's file (ONNX).", show_default=False)],
+    recording: Annotated[
+        Path,
+        typer.Argument(metavar="DATA", help="CSV: time, a column a tag; others are ignored.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(help="The CSV to write: a row for each row of DATA.")],
+    tags: Annotated[str, typer.Option(help="TAG=COLUMN,... where a column has another name than its tag.")] = "",
+    where: Where = None,
+) -> None:
+    """Run a detector over a recording, by the daemon's own code: time, score, limit, alarm (0 or 1), and each tag's
+    part in the score; empty where there is no score (window not full, a value missing, not in --where)."""
+    from agent.cli import scoring, telling
+
+    scoring.run(model, recording, out, telling.names(tags), telling.where(where or []))
 
 
 @app.command()

@@ -27,19 +27,18 @@ def run(twin: Path, recording: Path, out: Path, free: bool, init_samples: int) -
     plant = loaded(twin).plant
     try:
         rows = read(recording)
-        times = _times(recording)
         value = _free(plant, rows, init_samples) if free else expected(plant, rows)
     except (FitError, OSError) as error:
         fail(str(error))
     tags = [c.tag for c in (*plant.outputs, *plant.virtual)]
-    lines = [["time", *tags], *([t, *_cells(row)] for t, row in zip(times, value.tolist(), strict=True))]
+    lines = [["time", *tags], *([t, *_cells(row)] for t, row in zip(rows.stamps, value.tolist(), strict=True))]
     try:
         with out.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows(lines)
     except OSError as error:
         fail(str(error))
     known = int(np.isfinite(value).all(axis=1).sum())
-    typer.echo(f"written: {out}, {len(times)} rows, {known} with values, {len(tags)} outputs")
+    typer.echo(f"written: {out}, {len(rows.stamps)} rows, {known} with values, {len(tags)} outputs")
 
 
 def _cells(row: list[float]) -> list[str]:
@@ -95,15 +94,3 @@ def expected(plant: Plant, rows: Recording) -> F8:
             known, said = filtering.step(plant, known, Sample(int(t_ns[k]), inputs[k - a], y[k], weight))
             out[k] = said.expected
     return out
-
-
-def _times(path: Path) -> list[str]:
-    """The cells of the time column, word for word."""
-    from agent.fit.recording import TIME_NAMES
-
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        head = file.readline()
-        separator = ";" if head.count(";") > head.count(",") else ","
-        names = [name.strip().lower() for name in next(csv.reader([head], delimiter=separator))]
-        at = next(i for i, name in enumerate(names) if name in TIME_NAMES)
-        return [cells[at].strip() for cells in csv.reader(file, delimiter=separator) if cells]

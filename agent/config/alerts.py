@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from agent.config.load import LoadedAsset
 from agent.config.modelfiles import LoadedModel
-from agent.config.schema import Class
+from agent.config.schema import Anomaly, Class, Cusum, Isolation, Residuals, Trust
 from agent.core import units
 from agent.core.conditions import Rule
 from agent.core.nouns import Kind, Mode, Point, Role
@@ -62,6 +63,11 @@ def standing(loaded: LoadedAsset) -> Mapping[str, str]:
     return {name: baseline.standing(model.baseline) for name, model in reversed(ids)}
 
 
+def _delays(given: Residuals | Cusum | Anomaly | Isolation | Trust) -> dict[str, Any]:
+    """What its settings say of when it begins and ends."""
+    return given.model_dump(include={"hysteresis", "on_delay_s", "off_delay_s"})
+
+
 def _residual(kind: Class, model: LoadedModel, point: Point, asset: str) -> Rule | None:
     if point.of is None:
         return None
@@ -72,9 +78,7 @@ def _residual(kind: Class, model: LoadedModel, point: Point, asset: str) -> Rule
         kind="residual",
         side="both",
         limit=given.limit,
-        hysteresis=given.hysteresis,
-        on_delay_s=given.on_delay_s,
-        off_delay_s=given.off_delay_s,
+        **_delays(given),
         of=tag,
         message=f"{tag} departs from what is expected of it",
     )
@@ -89,9 +93,7 @@ def _cusum(kind: Class, model: LoadedModel, point: Point, asset: str) -> Rule:
         kind="cusum",
         side="both",
         limit=1.0,
-        hysteresis=given.hysteresis,
-        on_delay_s=given.on_delay_s,
-        off_delay_s=given.off_delay_s,
+        **_delays(given),
         of=tag,
         message=f"{tag} departs a little, but steadily, from what is expected of it",
     )
@@ -108,9 +110,7 @@ def _anomaly(kind: Class, model: LoadedModel, point: Point, asset: str) -> Rule 
         side="high",
         limit=1.0,
         limit_point=LIMIT,
-        hysteresis=given.hysteresis,
-        on_delay_s=given.on_delay_s,
-        off_delay_s=given.off_delay_s,
+        **_delays(given),
         message="the measured values do not fit together as they did",
     )
 
@@ -123,9 +123,7 @@ def _isolation(kind: Class, model: LoadedModel, point: Point, asset: str) -> Rul
         kind="isolation",
         side="high",
         limit=given.limit,
-        hysteresis=given.hysteresis,
-        on_delay_s=given.on_delay_s,
-        off_delay_s=given.off_delay_s,
+        **_delays(given),
         of=(point.of or point.id).removeprefix(asset),
         message=f"residuals speak for {point.description or name}",
     )
@@ -139,8 +137,7 @@ def _trust(kind: Class, model: LoadedModel, point: Point, asset: str) -> Rule:
         kind="trust",
         side="high",
         limit=TRUST_OK + 0.5,
-        on_delay_s=given.on_delay_s,
-        off_delay_s=given.off_delay_s,
+        **_delays(given),
         of=(point.of or point.id).removeprefix(asset),
         message=f"the model {model.name} does not fit the machine as it did",
     )

@@ -291,6 +291,18 @@ class Names(tuple[str, ...]):
             self._found[names] = np.array([self.at[n] for n in names], np.intp)
         return self._found[names]
 
+    @cached_property
+    def _placed(self) -> dict[tuple[str, ...], tuple[npt.NDArray[np.intp], tuple[tuple[int, str], ...]]]:
+        return {}
+
+    def places(self, names: tuple[str, ...]) -> tuple[npt.NDArray[np.intp], tuple[tuple[int, str], ...]]:
+        """Row of each name, intp[len(names)], any row for one that is not here; and those that are not: (its place in
+        `names`, name)."""
+        if names not in self._placed:
+            others = tuple((k, name) for k, name in enumerate(names) if name not in self.at)
+            self._placed[names] = np.array([self.at.get(name, 0) for name in names], np.intp), others
+        return self._placed[names]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +19,9 @@ KIND = "detect.onnx"
 PREFIX = "edgetwin."
 LONGEST_WINDOW = 4096
 MOST_TAGS = 1024
+FIGURES = ("threshold", "calibration", "holdout", "features", "reference")
+# Fields that files of before do not have.
+LATER = ("reference",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,9 @@ class Metadata:
     tags, units: columns of the window in order. window: rows. period_s: seconds a row. hold_rows: rows for which an
     absent input may be held. persistence (k, n): the published score is the k-th largest of the last n.
     limit: of the published score. threshold: how the limit was set. calibration, holdout: measured figures.
+    reference: how healthy rows were, for telling later whether the machine has drifted away from them: `quantiles`
+    (shares), `inputs` (those quantiles of each tag, in its unit), `score` (of the published score of rows not fitted
+    on), `alarms_per_day` (what the limit was set for); empty in files of before.
     """
 
     schema: int
@@ -43,11 +50,12 @@ class Metadata:
     score: str
     contribution: str
     threshold: Mapping[str, float]
-    calibration: Mapping[str, float]
+    calibration: Mapping[str, Any]
     holdout: Mapping[str, float]
     features: Mapping[str, Any]
     training_sha256: str
     created_by: str
+    reference: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def props(self) -> dict[str, str]:
         """The `metadata_props` of the file."""
@@ -56,16 +64,19 @@ class Metadata:
 
 def parse(props: Mapping[str, str]) -> Metadata:
     """The metadata in `metadata_props`; ValueError lists what is missing or names what is wrong."""
-    missing = [f.name for f in fields(Metadata) if PREFIX + f.name not in props]
-    if len(missing) == len(fields(Metadata)):
+    required = [f.name for f in fields(Metadata) if f.name not in LATER]
+    missing = [name for name in required if PREFIX + name not in props]
+    if len(missing) == len(required):
         raise ValueError("it has no edgetwin metadata; expected a file made by `edgetwin fit detector`")
     if missing:
         raise ValueError(f"metadata {', '.join(missing)} missing")
-    raw = {f.name: _json(f.name, props[PREFIX + f.name]) for f in fields(Metadata)}
+    raw = {name: _json(name, props[PREFIX + name]) for name in required}
+    raw |= {name: _json(name, props.get(PREFIX + name, "{}")) for name in LATER}
     _check_words(raw)
     _check_numbers(raw)
     _check_tags(raw)
-    figures = {name: MappingProxyType(raw[name]) for name in ("threshold", "calibration", "holdout", "features")}
+    _check_reference(raw)
+    figures = {name: MappingProxyType(raw[name]) for name in FIGURES}
     lists = {name: tuple(raw[name]) for name in ("tags", "units", "modes", "persistence")}
     return Metadata(**{**raw, **figures, **lists})
 
@@ -95,7 +106,7 @@ def _check_words(raw: dict[str, Any]) -> None:
     for name in ("score", "contribution", "training_sha256", "created_by"):
         if not isinstance(raw[name], str):
             _refuse(name, raw[name], "a text")
-    for name in ("threshold", "calibration", "holdout", "features"):
+    for name in FIGURES:
         if not isinstance(raw[name], dict):
             _refuse(name, raw[name], "an object")
 
@@ -123,6 +134,33 @@ def _check_tags(raw: dict[str, Any]) -> None:
         _refuse("tags", tags, f"1 to {MOST_TAGS} different names")
     if len(raw["units"]) != len(tags):
         _refuse("units", raw["units"], f"one unit for each of the {len(tags)} tags")
+
+
+def _check_reference(raw: dict[str, Any]) -> None:
+    found = raw["reference"]
+    if not found:
+        return
+    shares = found.get("quantiles")
+    if not _rising(shares, 0.0, 1.0):
+        _refuse("reference.quantiles", shares, "rising shares from 0 to 1")
+    inputs, count = found.get("inputs"), len(shares)
+    if not isinstance(inputs, list) or len(inputs) != len(raw["tags"]):
+        _refuse("reference.inputs", inputs, f"quantiles of each of the {len(raw['tags'])} tags")
+    for name, values in (
+        *((f"inputs.{tag}", v) for tag, v in zip(raw["tags"], inputs, strict=True)),
+        ("score", found.get("score")),
+    ):
+        if not _rising(values) or len(values) != count:
+            _refuse(f"reference.{name}", values, f"{count} rising numbers")
+    if not _number(found.get("alarms_per_day")) or found["alarms_per_day"] <= 0:
+        _refuse("reference.alarms_per_day", found.get("alarms_per_day"), "a number above 0")
+
+
+def _rising(values: Any, low: float = -math.inf, high: float = math.inf) -> bool:
+    """Whether it is a list of numbers that do not fall, from low to high."""
+    if not isinstance(values, list) or not values or not all(_number(v) and low <= v <= high for v in values):
+        return False
+    return all(a <= b for a, b in pairwise(values))
 
 
 def _number(value: Any) -> bool:

@@ -4,19 +4,26 @@ Graph: input f4[N, W, C] (N windows of W rows of C tags, in the tags' own units,
 first output the score f4[N], second the contributions f4[N, C]. What the numbers mean stands in the metadata.
 
 `anomaly/score` is the k-th largest of the last n scores (persistence): it is above `anomaly/limit` exactly when
-k of the last n were. The contributions are those of that same row.
+k of the last n were. The contributions are those of that same row. `anomaly/check` says whether the model still knows
+its machine (`agent.detect.drift`), where its file says how healthy rows were.
+
+An input is a tag, or what a model before it gives: `upper/level.residual` of a twin.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from operator import itemgetter
 
 import numpy as np
 
 from agent.core import quality
-from agent.core.nouns import F8, Frame, Point, Role, Values
-from agent.detect import metadata, session, window
+from agent.core.nouns import F8, U4, Frame, Kind, Point, Role, Values
+from agent.detect import drift, metadata, session, window
+from agent.detect.drift import Reference
 from agent.detect.metadata import Metadata
 from agent.detect.session import Session
 from agent.detect.window import Window
@@ -24,10 +31,11 @@ from agent.detect.window import Window
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Params:
-    """A loaded detector: its metadata and its graph."""
+    """A loaded detector: its metadata, its graph, and how healthy rows were (None: its file does not say)."""
 
     about: Metadata
     session: Session
+    reference: Reference | None
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -57,26 +65,28 @@ class Params:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """Between two steps. memory f8[n, 1 + C]: the last n scores with their contributions (0 before the first);
-    value f8[1 + C] and status: what was given last."""
+    """Between two steps. memory: the last n scores, each with its C contributions (0 before the first); value and
+    status: what was given last, as one of those; drift: what outlasts the stops of the machine."""
 
     window: Window
-    memory: F8
-    value: F8
+    memory: tuple[tuple[float, ...], ...]
+    value: tuple[float, ...]
     status: int
+    drift: drift.State | None = None
 
 
 def load(content: bytes) -> Params:
     """A detector from the bytes of its file; ValueError says why it is refused. Loads onnxruntime."""
     about = metadata.parse(session.admitted(content).metadata)
-    params = Params(about, session.opened(content))
+    params = Params(about, session.opened(content), _reference(about))
     _check_shapes(params.session, about)
     _dry_run(params)
     return params
 
 
 def points(params: Params) -> tuple[Point, ...]:
-    """`anomaly/score`, `anomaly/limit`, then `<tag>.contribution` of each tag (in units of the score)."""
+    """`anomaly/score`, `anomaly/limit`, then `<tag>.contribution` of each tag (in units of the score), then
+    `anomaly/check` and its reason, where the file has a reference."""
     score = Point("anomaly/score", Role.SCORE, unit="1", eu_lo=0.0, description=params.about.score)
     limit = Point("anomaly/limit", Role.LIMIT, of="anomaly/score", unit="1", description="limit of the score")
     return (
@@ -86,6 +96,15 @@ def points(params: Params) -> tuple[Point, ...]:
             Point(f"{tag}.contribution", Role.CONTRIBUTION, of=tag, unit="1", description=params.about.contribution)
             for tag in params.tags
         ),
+        *(_check_points() if params.reference else ()),
+    )
+
+
+def _check_points() -> tuple[Point, Point]:
+    name, why = "anomaly/check", "whether inputs, score and alarms are as they were when the model was fitted"
+    return (
+        Point(name, Role.TRUST, kind=Kind.ENUMERATION, enum=drift.WORDS, description=why),
+        Point(f"{name}_reason", Role.TRUST, of=name, kind=Kind.TEXT, description="why"),
     )
 
 
@@ -94,25 +113,33 @@ def init(params: Params) -> State:
     tags, memory = len(params.tags), params.about.persistence[1]
     return State(
         window=window.empty(params.about.window, tags),
-        memory=np.zeros((memory, 1 + tags)),
-        value=np.full(1 + tags, np.nan),
+        memory=((0.0,) * (1 + tags),) * memory,
+        value=(math.nan,) * (1 + tags),
         status=quality.BAD_WAITING_FOR_INITIAL_DATA,
+        drift=drift.begin(params.reference) if params.reference else None,
     )
+
+
+def resume(params: Params, state: State) -> State:
+    """Before the first row after a stop of the machine."""
+    return replace(init(params), drift=state.drift)
 
 
 def step(params: Params, state: State, frame: Frame, so_far: Mapping[str, tuple[float, int]]) -> tuple[State, Values]:
     """One cycle. Between two rows of the window the last result stands."""
-    at = frame.names.rows(params.tags)
     about = params.about
-    rows, gained = window.advance(state.window, frame, at, period_s=about.period_s, hold_rows=about.hold_rows)
+    given = window.given(frame, about.tags, so_far)
+    rows, gained = window.advance(
+        state.window, given, frame.dt_ns, period_s=about.period_s, hold_rows=about.hold_rows
+    )  # fmt: skip
     if gained == 0:
-        state = replace(state, window=rows)
+        state = State(rows, state.memory, state.value, state.status, state.drift)
     elif not rows.full:
         missing = gained < 0
         status = quality.BAD_DATA_UNAVAILABLE if missing else quality.BAD_WAITING_FOR_INITIAL_DATA
-        state = replace(init(params), window=rows, status=status)
+        state = replace(resume(params, state), window=rows, status=status)
     else:
-        state = _judge(params, replace(state, window=rows), gained)
+        state = _judged(params, state, rows, gained, counts=frame.mode_age_ns >= about.settle_s * 1e9)
     return state, _values(params, state)
 
 
@@ -122,31 +149,52 @@ def score(params: Params, windows: F8) -> tuple[F8, F8]:
     return found, parts
 
 
-def _judge(params: Params, state: State, gained: int) -> State:
-    """Scores the window and takes the k-th largest of the last n scores with its contributions."""
+def _judged(params: Params, state: State, rows: Window, gained: int, counts: bool) -> State:
+    """Scores the window and takes the k-th largest of the last n scores with its contributions. counts: whether the
+    machine has settled."""
     k, n = params.about.persistence
-    scored, contribution = score(params, state.window.rows[None])
-    new = np.concatenate([scored, contribution[0]])
-    if not np.isfinite(new).all():
-        return replace(state, value=np.full_like(new, np.nan), status=quality.BAD_INTERNAL_ERROR)
+    found, parts = params.session.run_single(rows.rows[None])
+    # A few Python numbers cost less than numpy calls do.
+    new = (found.item(), *parts[0].tolist())
+    known = state.drift
+    if not all(map(math.isfinite, new)):
+        return State(rows, state.memory, (math.nan,) * len(new), quality.BAD_INTERNAL_ERROR, known)
     gained = min(gained, n)
-    memory = np.concatenate([state.memory[gained:], np.repeat(new[None], gained, axis=0)])
-    value = memory[np.argsort(-memory[:, 0], kind="stable")[k - 1]]
-    held = bool(state.window.held.any())
-    return replace(
-        state,
-        memory=memory,
-        value=value,
-        status=quality.UNCERTAIN_LAST_USABLE_VALUE if held else quality.GOOD,
-    )
+    memory = state.memory[gained:] + (new,) * gained
+    value = sorted(memory, key=_score, reverse=True)[k - 1]
+    if rows.bridged:
+        return State(rows, memory, value, quality.UNCERTAIN_LAST_USABLE_VALUE, known)
+    if params.reference and known and counts:
+        known = drift.fold(params.reference, known, rows.rows[-1], value[0], value[0] > params.about.limit)
+    return State(rows, memory, value, quality.GOOD, known)
+
+
+_score = itemgetter(0)
 
 
 def _values(params: Params, state: State) -> Values:
-    limit = params.about.limit
-    value = np.concatenate([state.value[:1], [limit], state.value[1:]])
-    status = np.full(len(value), state.status, np.uint32)
-    status[1] = quality.GOOD
-    return Values(value, status)
+    """In the order of `points`."""
+    known, (score_, *parts) = state.drift, state.value
+    if known is None:
+        return Values(np.array((score_, params.about.limit, *parts)), _statuses(2 + len(parts), state.status, False))
+    check = (float(known.seen.level), math.nan)
+    value = np.array((score_, params.about.limit, *parts, *check))
+    return Values(value, _statuses(2 + len(parts), state.status, True), {len(value) - 1: known.seen.words})
+
+
+@lru_cache(maxsize=256)
+def _statuses(count: int, status: int, checked: bool) -> U4:
+    """u4[count + 2 where checked]: of score, limit and contributions; limit and check are always known. Not to be
+    written to: it is shared."""
+    found = np.full(count + 2 * checked, status, np.uint32)
+    found[1] = found[count:] = quality.GOOD
+    found.setflags(write=False)
+    return found
+
+
+def _reference(about: Metadata) -> Reference | None:
+    rows = about.calibration.get("windows", 0.0)
+    return drift.reference(about.tags, about.reference, period_s=about.period_s, rows=rows, apart=about.window)
 
 
 def _check_shapes(graph: Session, about: Metadata) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.fit.recording import FitError, Recording, seconds
+from agent.fit import times
+from agent.fit.recording import FitError, Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,6 @@ def _period(where: str, cells: list[str], at: tuple[int, int]) -> Period:
 
 def _time(where: str, cell: str, empty_s: float) -> float:
     try:
-        return seconds(cell) if cell else empty_s
+        return times.seconds(cell) if cell else empty_s
     except ValueError as error:
-        raise FitError(f"{where}: {cell!r}, expected seconds or an ISO 8601 stamp") from error
+        raise FitError(f"{where}: {cell!r}, expected {times.EXPECTED}") from error

@@ -1,37 +1,35 @@
 """Recordings for fitting: a CSV read into columns, then cut into unbroken segments.
 
-The file: a header; one column of time (seconds, unless its name ends in `_ms`, `_min` or `_h`; or ISO 8601 stamps, UTC
-where no zone is given; the first column where none has a usual name); one column a tag; one row a period; an empty
-cell is an absent value. The separator is `,` or `;` (with `;` a decimal comma is allowed).
-Columns of text are left out. Nothing that spans a cut may be used for a fit: a column of a Hankel matrix built
-across a gap or a stop pairs a past with a future that does not belong to it.
+The file: a header; one column of time (see `agent.fit.times`; the first column where none has a usual name; or one of
+the date and one of the time of day); one column a tag; one row a period; an empty cell is an absent value. Separators
+and encodings: see `agent.fit.table`. Columns of text are left out.
+Nothing that spans a cut may be used for a fit: a column of a Hankel matrix built across a gap or a stop pairs a past
+with a future that does not belong to it.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from agent.core.nouns import F8, I8
+from agent.fit import table, times
+from agent.fit.table import FitError, Table
 
-TIME_NAMES = ("time", "time_s", "datetime", "timestamp", "date_time", "t")
-UNITS_S = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+__all__ = ["FitError", "Recording", "Segment", "cut", "read"]
 
-
-class FitError(ValueError):
-    """A model cannot be made from this recording, and why, in words with names."""
+TIME_NAMES = ("time", "datetime", "timestamp", "date_time", "ts", "t", "zeit", "zeitstempel")
+DATE_NAMES, CLOCK_NAMES = ("date", "datum"), ("time", "zeit", "uhrzeit", "time of day")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """A CSV as columns. time_s f8[n]; value f8[n, k] (NaN where absent) over `names`; `texts`: columns left out."""
+    """A CSV as columns. time_s f8[n]; value f8[n, k] (NaN where absent) over `names`; `texts`: columns left out;
+    stamps: the n cells of the time column, word for word, under the name `time_name`."""
 
     path: str
     sha256: str
@@ -40,6 +38,8 @@ class Recording:
     value: F8
     texts: tuple[str, ...]
     period_s: float
+    stamps: tuple[str, ...] = ()
+    time_name: str = "time"
 
     def columns(self, names: Sequence[str]) -> F8:
         """Values of the named columns: f8[n, len(names)]. FitError lists the names that are missing."""
@@ -61,28 +61,25 @@ class Segment:
 
 def read(path: str | Path) -> Recording:
     """The columns of a CSV file. FitError says `file:line:` what is wrong."""
-    content = Path(path).read_bytes()
-    lines = content.decode("utf-8-sig").splitlines()
-    if len(lines) < 3:
-        raise FitError(f"{path}: expected a header and at least two rows, got {len(lines)} lines")
-    separator = ";" if lines[0].count(";") > lines[0].count(",") else ","
-    rows = list(csv.reader(lines, delimiter=separator))
-    header = tuple(name.strip() for name in rows[0])
-    body = _rectangle(str(path), header, rows[1:])
-    at = _time_column(header)
-    time_s = _times(str(path), [cells[at] for cells in body]) * _unit_s(header[at])
-    columns = {name: [cells[i].strip() for cells in body] for i, name in enumerate(header) if i != at}
-    texts = tuple(name for name, cells in columns.items() if not _starts_numeric(cells, separator))
+    found = table.read(path)
+    of_time = _time_columns(found.header)
+    stamps = tuple(" ".join(cells[i] for i in of_time) for cells in found.rows)
+    time_name = found.header[of_time[-1]]
+    time_s = _times(found, stamps, time_name)
+    columns = {name: [row[i] for row in found.rows] for i, name in enumerate(found.header) if i not in of_time}
+    texts = tuple(name for name, cells in columns.items() if not _starts_numeric(cells, found.separator))
     names = tuple(name for name in columns if name not in texts)
-    value = [_numbers(f"{path}", name, columns[name], separator) for name in names]
+    value = [_numbers(found, name, columns[name]) for name in names]
     return Recording(
         path=str(path),
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=found.sha256,
         names=names,
         time_s=time_s,
         value=np.column_stack(value) if value else np.empty((len(time_s), 0)),
         texts=texts,
         period_s=_period(str(path), time_s),
+        stamps=stamps,
+        time_name=time_name,
     )
 
 
@@ -137,70 +134,43 @@ def _resampled(recording: Recording, row: npt.NDArray[np.intp], period_s: float 
     return row[np.searchsorted(time_s, grid + 1e-3 * recording.period_s, side="right") - 1]
 
 
-def _rectangle(path: str, header: tuple[str, ...], rows: list[list[str]]) -> list[list[str]]:
-    """The rows without blank lines; FitError where the header repeats a name or a row has another length."""
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise FitError(f"{path}:1: column {', '.join(twice)} stands there twice")
-    for line, cells in enumerate(rows, 2):
-        if cells and len(cells) != len(header):
-            raise FitError(f"{path}:{line}: {len(cells)} cells, expected {len(header)} as in the header")
-    return [cells for cells in rows if cells]
+def _time_columns(header: tuple[str, ...]) -> tuple[int, ...]:
+    """Where the time stands: a column of the date and one of the time of day, else the first with a usual name of time,
+    else the first of all."""
+    names = [times.base_name(name) for name in header]
+    dates = [at for at, name in enumerate(names) if name in DATE_NAMES]
+    clocks = [at for at, name in enumerate(names) if name in CLOCK_NAMES]
+    if dates and clocks:
+        return dates[0], clocks[0]
+    named = [at for at, name in enumerate(names) if name in TIME_NAMES]
+    return ((named or dates or [0])[0],)
 
 
-def _time_column(header: tuple[str, ...]) -> int:
-    """The first column with a usual name of time, else the first of all."""
-    named = [at for at, name in enumerate(header) if name.lower() in TIME_NAMES]
-    return named[0] if named else 0
-
-
-def _unit_s(name: str) -> float:
-    """Seconds of the unit that a column of time has in its name: `time_min`."""
-    return UNITS_S.get(name.lower().rpartition("_")[2], 1.0)
-
-
-def _times(path: str, cells: list[str]) -> F8:
-    out = np.empty(len(cells))
-    for i, cell in enumerate(cells):
-        try:
-            out[i] = seconds(cell.strip())
-        except ValueError as error:
-            raise FitError(f"{path}:{i + 2}: time {cell!r}, expected seconds or an ISO 8601 stamp") from error
-    return out
-
-
-def seconds(cell: str) -> float:
-    """The time in a cell: seconds as they stand, an ISO 8601 stamp as seconds since 1970 in UTC; else ValueError."""
-    if cell[4:5] == "-":
-        stamp = datetime.fromisoformat(cell)
-        return (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp()
-    number = float(cell)
-    if not np.isfinite(number):
-        raise ValueError(cell)
-    return number
-
-
-def _number(cell: str, separator: str) -> float:
-    return float(cell.replace(",", ".") if separator == ";" else cell) if cell else float("nan")
+def _times(found: Table, stamps: tuple[str, ...], name: str) -> F8:
+    try:
+        return times.column(stamps, name)
+    except times.TimeError as error:
+        raise FitError(f"{found.path}:{found.lines[error.row]}: {error}") from error
 
 
 def _starts_numeric(cells: list[str], separator: str) -> bool:
     """Whether the first cell that is not empty is a number; a column without any is numeric and all absent."""
     first = next((cell for cell in cells if cell), "")
     try:
-        _number(first, separator)
+        table.number(first, separator)
     except ValueError:
         return False
     return True
 
 
-def _numbers(path: str, name: str, cells: list[str], separator: str) -> F8:
+def _numbers(found: Table, name: str, cells: list[str]) -> F8:
     out = np.empty(len(cells))
     for i, cell in enumerate(cells):
         try:
-            out[i] = _number(cell, separator)
+            out[i] = table.number(cell, found.separator)
         except ValueError as error:
-            raise FitError(f"{path}:{i + 2}: {name} is {cell!r}, expected a number or nothing") from error
+            text = f"{name} is {cell!r}, expected a number or nothing"
+            raise FitError(f"{found.path}:{found.lines[i]}: {text}") from error
     return np.where(np.isfinite(out), out, np.nan)
 
 

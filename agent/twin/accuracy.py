@@ -83,7 +83,7 @@ def fold(plant: Plant, state: State, x: F8, u: F8, y: F8, inside: F8) -> State:
 def widened(state: State, inside: F8) -> State:
     """Bands learned on; inside as in `fold`, NaN where nothing may be learned."""
     learned = np.where(np.isnan(inside), 0.0, RATE * (1.0 - inside - MISSED))
-    return replace(state, width=np.clip(state.width + learned, -WIDEST, WIDEST))
+    return replace(state, width=np.minimum(np.maximum(state.width + learned, -WIDEST), WIDEST))
 
 
 def skill(state: State) -> F8:

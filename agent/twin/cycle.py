@@ -154,7 +154,7 @@ def _after(twin: Twin, state: State, sample: Sample, periods: int) -> State:
     spread = _spread(twin, judged, state.accuracy)
     inside = np.where(np.isfinite(judged.nu), np.abs(judged.nu) <= accuracy.BAND * spread, np.nan)
     scores, health, life = _learned(twin, state, tracking, sample, inside, left, periods)
-    if not left and judge.share >= 1.0 and not judging.departed(twin, judge):
+    if not left and judge.share >= 1.0 and not judging.departed(judge):
         scores = accuracy.widened(scores, inside)
     p, x = len(plant.outputs), tracking.belief.x
     said = Said(

@@ -72,7 +72,7 @@ def _trust(twin: Twin, judge: judging.State) -> tuple[tuple[float, ...], str]:
     """Level and the place of its reason; the reason, with the output that it is about."""
     if twin.trust is None:
         return (), ""
-    said = judging.verdict(twin, judge)
+    said = judge.verdict
     about = f"{twin.plant.outputs[said.output].tag}: " if said.output >= 0 else ""
     return (float(said.level), np.nan), about + said.reason
 
@@ -126,7 +126,7 @@ def _of_outputs(twin: Twin, said: Said, judge: judging.State, scores: accuracy.S
     """f8[p, PER_OUTPUT]."""
     out = np.empty((len(said.expected), PER_OUTPUT))
     out[:, 0], out[:, 1], out[:, 2] = said.expected, said.residual, said.spread
-    out[:, 3], out[:, 4] = judging.deviations(twin, judge), judging.cusums(twin, judge)
+    out[:, 3:5] = judge.departure.T
     if said.settling:
         out[:, 3:5] = np.nan
     out[~np.isfinite(said.residual), 3:5] = np.nan
@@ -145,6 +145,8 @@ def _output_status(said: Said, value: F8) -> U4:
     """u4[p, PER_OUTPUT]: what is compared is no better than the measurement, and absent where there is none."""
     model, waiting = _model(said), quality.BAD_WAITING_FOR_INITIAL_DATA
     status = np.full(value.shape, model, np.uint32)
+    if np.isfinite(value).all() and not said.uncertain.any():
+        return status
     compared = np.where(said.uncertain, quality.UNCERTAIN, model)
     compared[np.isnan(said.residual)] = quality.BAD_DATA_UNAVAILABLE
     status[:, 1] = compared

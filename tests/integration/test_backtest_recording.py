@@ -61,7 +61,7 @@ def test_a_recording_that_does_not_tell_the_mode_needs_it_and_its_own_models_gai
     ("arguments", "why"),
     [
         (["nowhere.csv"], "nowhere.csv"),
-        (["configs/two-tank.csv"], "expected seconds or an ISO 8601 stamp"),
+        (["configs/two-tank.csv"], "expected seconds, an ISO 8601 stamp"),
         (["LEAK", "--mode", "runing"], "--mode runing: expected one of off, starting, running"),
         (["LEAK", "--asset", "rgi"], "no asset rgi, there are rig"),
         (["LEAK", "--against", "README.md"], "neither a configuration nor a model"),

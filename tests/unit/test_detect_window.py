@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from agent.core import quality
 from agent.detect import window
 
-AT = np.array([1, 2, 3], np.intp)
 NAN = float("nan")
 
 
 def advance(held, frame, period_s=1.0, hold_rows=2):
-    return window.advance(held, frame, AT, period_s=period_s, hold_rows=hold_rows)
+    given = window.given(frame, models.TAGS, {})
+    return window.advance(held, given, frame.dt_ns, period_s=period_s, hold_rows=hold_rows)
 
 
 def filled(size=4, **kw):

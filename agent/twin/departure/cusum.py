@@ -42,9 +42,9 @@ def begin(cusum: Cusum) -> F8:
 
 def fold(cusum: Cusum, sums: F8, w: F8, trust: float | F8) -> F8:
     """The sums after a row of whitened residuals w f8[p]; absent (NaN) ones leave them still."""
-    present = np.isfinite(w)
-    step = np.where(present, np.stack([w, -w]) - cusum.slack, 0.0)
-    return np.asarray(np.clip(sums + trust * step, 0.0, CEILING * cusum.limit), np.float64)
+    step = np.array([w, -w]) - cusum.slack
+    step = np.where(np.isfinite(step), step, 0.0)
+    return np.minimum(np.maximum(sums + trust * step, 0.0), CEILING * cusum.limit)
 
 
 def value(cusum: Cusum, sums: F8) -> F8:

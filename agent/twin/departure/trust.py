@@ -111,7 +111,7 @@ def fold(reference: Reference, state: State, z: F8) -> State:
     z = clipped(z, reference.middle, reference.scale)
     now = state.now + moments(z, state.last, reference.step)
     if state.rows + 1 < reference.block:
-        return replace(state, now=now, rows=state.rows + 1, last=z)
+        return State(state.window, now, state.rows + 1, z, state.filled)
     window = np.concatenate([now[None], state.window[:-1]])
     return State(window, np.zeros_like(now), 0, z, min(state.filled + 1, reference.blocks))
 
@@ -131,7 +131,7 @@ def moments(z: F8, last: F8, step: F8) -> F8:
     most = CLIP * step
     moved = np.minimum(np.maximum(z - last, -most), most)
     here, pair = np.isfinite(z), np.isfinite(moved)
-    return np.stack([here, np.where(here, z, 0.0), pair, np.where(pair, moved, 0.0) ** 2])
+    return np.array([here, np.where(here, z, 0.0), pair, np.where(pair, moved, 0.0) ** 2], np.float64)
 
 
 def figures(window: F8, middle: F8, rows: int) -> Figures:

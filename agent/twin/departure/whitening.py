@@ -80,4 +80,6 @@ def soft(w: F8, clip: float) -> F8:
 
 
 def _pushed(past: F8, newest: F8) -> F8:
-    return np.column_stack([newest, past[:, :-1]])
+    out = np.empty_like(past)
+    out[:, 0], out[:, 1:] = newest, past[:, :-1]
+    return out

@@ -8,6 +8,7 @@
    parameters and Euler step, in its own interpreter. The rounds of both alternate. Once with the equations written by
    hand, once with the physics kind that serves every machine.
 3. 50 machines at 10 Hz: what two filters each (tracking and reference) take of one core.
+4. The same of the whole cycle (filters, charts, trust, isolation, accuracy, published values) of the twins in configs/.
 
 Ratios are of medians over rounds; the range is of single rounds.
 """
@@ -31,8 +32,14 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "unit"))
 import battery_twin
 import filter_rig as rig
 
+from agent.core.nouns import Names
+from agent.fit.judging.tracked import frame
+from agent.twin import cycle
+from agent.twin import twin as twins
 from agent.twin.filtering import Sample, begin, step
 
+CONFIGS = Path(__file__).parents[3] / "configs"
+TWINS = (CONFIGS / "models/two-tank.twin.json", CONFIGS / "twins/two-tank.twin.json")
 PROGPY = Path.home() / ".cache/edgetwin-progpy/bin/python"
 
 # ProgPy's side: steps on demand, one line in (how many), one line out (CPU seconds a step and the last state).
@@ -149,6 +156,36 @@ def spent_on(plant, now, samples):
     return (time.process_time() - begun) / len(samples), now
 
 
+def cycles(rounds):
+    """Processor seconds of one whole cycle of each shipped twin, healthy and settled."""
+    return {str(path.relative_to(CONFIGS)): cycled(twins.load(path.read_bytes()), rounds) for path in TWINS}
+
+
+def cycled(twin, rounds, each=300):
+    frames, state = list(driven(twin, 600 + each)), cycle.init(twin)
+    for f in frames[:600]:
+        state, _ = cycle.step(twin, state, f, {})
+
+    def run():
+        now = state
+        for f in frames[600:]:
+            now, _ = cycle.step(twin, now, f, {})
+
+    return statistics.median(spent(run, 1) / each for _ in range(rounds))
+
+
+def driven(twin, rows):
+    """Frames of the twin's own plant under slowly moving inputs."""
+    plant, names, rng = twin.plant, Names(twin.tags), np.random.default_rng(0)
+    x, p = plant.prior[0], len(plant.outputs)
+    mean, scale = (np.array([getattr(c, part) for c in plant.inputs]) for part in ("mean", "scale"))
+    for k in range(rows):
+        u = mean + 0.3 * scale * np.sin(k / 300.0 + np.arange(len(mean)))
+        x = plant.advance(x, u)
+        y = plant.observe(x, u)[:p] + np.sqrt(plant.R) * rng.normal(size=p)
+        yield frame(names, np.concatenate([u, y]), k, plant.period_s)
+
+
 def show(what, ratios, goal):
     print(
         f"  {what}: {statistics.median(ratios):.2f} (rounds {min(ratios):.2f} to {max(ratios):.2f}, "
@@ -166,6 +203,10 @@ def main():
     curved = battery(chosen.rounds, chosen.progpy)
     for name, cost in {"linear, settled": straight, **curved}.items():
         print(f"  50 machines at 10 Hz, two filters each, {name}: {50 * 10 * 2 * cost:.1%} of a core")
+    for name, cost in cycles(chosen.rounds).items():
+        print(
+            f"  50 machines at 10 Hz, whole cycle, {name}: {50 * 10 * cost:.1%} of a core ({cost * 1e3:.2f} ms a cycle)"
+        )
 
 
 if __name__ == "__main__":
