@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from math import isnan
 from typing import Any
 
@@ -75,9 +74,13 @@ class ModelFiles:
 
     def of(self, asset: Asset, specs: Sequence[ModelFile], rows: Sequence[TagRow]) -> tuple[LoadedModel, ...]:
         """The models of an asset that can be used with its tags."""
-        found = [model for spec in specs for model in (self._one(asset, spec, rows), self._beside(asset, spec, rows))]
-        self.out += [each for old, new in pairwise(found) for each in _shadow_problems(old, new)]
-        return tuple(model for model in found if model is not None)
+        found = list[LoadedModel]()
+        for spec in specs:
+            old, new = self._one(asset, spec, rows), self._beside(asset, spec, rows)
+            self.out += _shadow_problems(old, new)
+            # A shadow without the model that it runs beside is none.
+            found += [model for model in (old, new if old else None) if model is not None]
+        return tuple(found)
 
     def _beside(self, asset: Asset, spec: ModelFile, rows: Sequence[TagRow]) -> LoadedModel | None:
         """The shadow of a model; None where it has none that can be used."""
@@ -119,7 +122,7 @@ class ModelFiles:
 
 def _shadow_problems(old: LoadedModel | None, new: LoadedModel | None) -> Iterator[Problem]:
     """Why a model and the shadow behind it cannot stand for each other."""
-    if old is None or new is None or new.promotion is None:
+    if old is None or new is None:
         return
     if old.sha256 == new.sha256:
         yield problem(Mark(new.file), f"is the model {old.name} itself, expected another beside it: remove its shadow")

@@ -34,7 +34,7 @@ class Given:
 
 
 def step(
-    asset: Asset, states: tuple[ModelState, ...], speaks: Sequence[int], frame: Frame, seq: int
+    asset: Asset, states: tuple[ModelState, ...], frame: Frame, seq: int, speaks: Sequence[int] = ()
 ) -> tuple[tuple[ModelState, ...], SoFar, tuple[Fault, ...]]:
     """All models in order: (states, what they gave by relative id, faults). speaks: of each pair, which of the two."""
     so_far: SoFar = {}

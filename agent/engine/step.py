@@ -39,7 +39,7 @@ def _step(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
     frame = maintenance.placed(own, care)
     told, turned = shadow.decide(asset, told, say)
     speaks = told.speaks
-    model_states, so_far, faults = models.step(asset, told.models, speaks, frame, tick.seq)
+    model_states, so_far, faults = models.step(asset, told.models, frame, tick.seq, speaks)
     comparisons = shadow.compare(asset, told, model_states, frame, faults)
     events = _mode_event(maintenance.mode(state), frame, say)
     believed = shadow.placed(asset, told.comparisons)
