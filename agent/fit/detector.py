@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from agent.core.nouns import F8
+from agent.detect import drift
 from agent.detect import onnx as detect
 from agent.detect.metadata import KIND, SCHEMA, Metadata
 from agent.fit.detection import mahalanobis
@@ -235,6 +236,11 @@ def _reference(made: Made, runs: Sequence[F8]) -> dict[str, object]:
         "inputs": [[_rounded(value) for value in tag] for tag in inputs],
         "score": [_rounded(value) for value in score],
         "alarms_per_day": _rounded(made.threshold.alarms_per_day),
+        "quarters": [
+            _rounded(value)
+            for rows in (made.held_out[:, None], np.vstack(runs))
+            for value in drift.quarters(rows, QUANTILES)
+        ],
     }
 
 
