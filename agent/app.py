@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup
 from agent.config.plan import Plan, SinkUnit, SourceUnit
 from agent.control.gate import Gate
 from agent.core.nouns import Answer, Event, Request, Snapshot, Tick, Write
-from agent.engine import maintenance
+from agent.engine import maintenance, shadow
 from agent.engine import state as states
 from agent.runtime import clock, meters, questions, restore, supervise, systemd
 from agent.runtime.cycle import Cycle
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 CHECKPOINT_S = 10.0
 HISTORY_STATE = 60  # every so many checkpoints one stands among the ticks too
+LASTING = frozenset({*maintenance.CHANGE.values(), *shadow.CHANGE.values()})
 GRACE_S = 5.0
 TURNS = 3.0  # a unit that has not turned for so many of its periods is stuck
 
@@ -168,8 +169,8 @@ def _out(
 
 
 def _keep_lasting(journal: Journal, cycles: Mapping[str, Cycle], snapshot: Snapshot) -> None:
-    """What people said of the machine must outlast a power cut: no event alone can bring that state back."""
-    if any(event.change in maintenance.CHANGE.values() for event in snapshot.events):
+    """What people said of the machine or a model must outlast a power cut: no event alone can bring it back."""
+    if any(event.change in LASTING for event in snapshot.events):
         _save(journal, cycles[snapshot.asset])
 
 

@@ -227,12 +227,28 @@ def fit_detector(
     window: Annotated[int, typer.Option(help="Rows that the model looks back on.")] = 30,
     period_s: Annotated[float | None, typer.Option("--period", help="Period of the model, in s.")] = None,
     exclude: Exclude = None,
+    kind: Annotated[str, typer.Option(help="auto, mahalanobis, pca or similarity.")] = "auto",
+    calibrate: Annotated[
+        Path | None, typer.Option(help="Another healthy CSV, to choose and to set the limit by.")
+    ] = None,
 ) -> None:
-    """Learn what healthy looks like from a recording, as one ONNX file."""
+    """Learn what healthy looks like from a recording, as one ONNX file: what was tried, its limit, its hold-out."""
     from agent.cli import fitting
 
     fitting.detector(
-        recording, out, tags, where or [], rows, settle_s, units, budget_per_day, window, period_s, exclude
+        recording,
+        out,
+        tags,
+        where or [],
+        rows,
+        settle_s,
+        units,
+        budget_per_day,
+        window,
+        period_s,
+        exclude,
+        kind,
+        calibrate,
     )
 
 

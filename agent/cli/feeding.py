@@ -65,12 +65,19 @@ async def ask(path: Path, do: str, target: str, args: dict[str, str]) -> Answer:
 
 
 async def done(
-    path: Path, do: str, asset: str, args: dict[str, str], is_outcome: Callable[[Event], bool], timeout_s: float = 10.0
+    path: Path,
+    do: str,
+    asset: str,
+    args: dict[str, str],
+    is_outcome: Callable[[Event], bool],
+    timeout_s: float = 10.0,
+    target: str = "",
 ) -> tuple[Answer, Event | None]:
-    """Ask for something of an asset, and wait for the event that says what the engine made of it (None: none came)."""
+    """Ask for something of an asset (of `target` in it), and wait for the event that says what the engine made of it
+    (None: none came)."""
     async with connect(path) as feed:
         asked_ns = clock.now_ns()
-        answer = await _asked(feed, do, asset, args)
+        answer = await _asked(feed, do, target or asset, args)
         if not answer.ok:
             return answer, None
         with suppress(TimeoutError):

@@ -67,6 +67,8 @@ def detector(
     window: int,
     period_s: float | None,
     exclude: Path | None,
+    kind: str,
+    calibrate: Path | None,
 ) -> None:
     """Fit, report, write."""
     _fit(
@@ -82,6 +84,8 @@ def detector(
         period_s=period_s,
         window=window,
         exclude=exclude,
+        kind=kind,
+        calibrate=calibrate,
     )
 
 

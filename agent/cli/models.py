@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.arguments import Interlocks, Json, StateDir, Where
+from agent.cli.arguments import File, Interlocks, Json, MaybeFile, Socket, StateDir, Where
 
 app = typer.Typer(
     help="Look at a model, run it over a recording, trust it.", no_args_is_help=True, rich_markup_mode=None
 )
 top = typer.Typer(rich_markup_mode=None)
+ModelName = Annotated[str, typer.Argument(metavar="ASSET/MODEL", show_default=False)]
 TwinFile = Annotated[Path, typer.Argument(metavar="TWIN", help="The twin's file (JSON).", show_default=False)]
 
 
@@ -69,6 +70,50 @@ def approve(
     from agent.cli import approving
 
     approving.run(twin, by, anyway, seen, state_dir)
+
+
+@app.command()
+def compare(
+    file: MaybeFile = None,
+    model: Annotated[
+        str | None, typer.Argument(metavar="ASSET/MODEL", help="Only this model.", show_default=False)
+    ] = None,
+    socket: Socket = None,
+    state_dir: StateDir = None,
+    json: Json = False,
+) -> None:
+    """Print the models of the running daemon that have a shadow, the old and the new one side by side."""
+    from agent.cli import deploying
+
+    deploying.compare(file, model, socket, state_dir, json)
+
+
+@app.command()
+def promote(
+    file: File,
+    model: ModelName,
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "",
+    socket: Socket = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Let the new model beside MODEL take its place; the old one runs on in its shadow, ready to come back."""
+    from agent.cli import deploying
+
+    deploying.ask("promote", model, reason, file, socket, state_dir)
+
+
+@app.command()
+def rollback(
+    file: File,
+    model: ModelName,
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "",
+    socket: Socket = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Let the old model speak again."""
+    from agent.cli import deploying
+
+    deploying.ask("rollback", model, reason, file, socket, state_dir)
 
 
 @top.command()

@@ -15,7 +15,7 @@ from agent.core import quality
 from agent.core.nouns import F8
 from agent.core.wire import WireError
 from agent.engine import state as states
-from agent.engine.asset import Asset
+from agent.engine.asset import SHADOW, Asset
 from agent.runtime import clock
 from agent.store.read import Reader
 from agent.store.schema import StoreError
@@ -134,6 +134,7 @@ def _of_daemon(plan: Plan, wanted: str | None) -> Present:
         fail(f"{asset.id}: its state cannot be read from {plan.journal.path}: {error}", 3)
     if record is None or state is None:
         fail(f"{asset.id}: no state in {plan.journal.path} yet. Start the daemon with: edgetwin run FILE", 3)
+    number += next((s for p, s in zip(asset.pairs, state.speaks, strict=True) if p.number == number), 0)
     twin, own = asset.models[number].params, state.models[number].state
     if not isinstance(own, cycle.State) or not own.started:
         other = "; or the daemon runs with another twin file" if state.mode.mode.word in twin.modes else ""
@@ -155,7 +156,8 @@ def _aged(age_s: float) -> str:
 
 def _twin_of(plan: Plan, wanted: str | None) -> tuple[Asset, int]:
     """The asset that is asked about, and the number of its twin among its models."""
-    found = [(a, i) for a in plan.assets for i, m in enumerate(a.models) if isinstance(m.params, Twin)]
+    twins = [(a, i) for a in plan.assets for i, m in enumerate(a.models) if isinstance(m.params, Twin)]
+    found = [(a, i) for a, i in twins if not a.models[i].name.endswith(SHADOW)]
     named = [(a, i) for a, i in found if wanted in (None, a.id)]
     have = ", ".join(dict.fromkeys(a.id for a, _ in found)) or "none"
     if not named:

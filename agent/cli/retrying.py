@@ -17,7 +17,7 @@ from agent.cli.telling import settings as chosen
 from agent.config import kinds
 from agent.core.nouns import Kind, Mode
 from agent.engine import recorded, trial
-from agent.engine.asset import Asset, Modes
+from agent.engine.asset import SHADOW, Asset, Modes
 from agent.engine.trial import Difference, Trial
 from agent.fit import recording as recordings
 
@@ -118,7 +118,8 @@ def _exchanged(plan: Plan, asset: Asset, file: Path) -> dict[str, str]:
     """The settings that put a model file in the place of the asset's model of that kind."""
     kind = _kind(file)
     package = f"agent.{kind.partition('.')[0]}"
-    names = [m.name for m in asset.models if getattr(m.kind, "__name__", "").startswith(package)]
+    of_kind = [m.name for m in asset.models if getattr(m.kind, "__name__", "").startswith(package)]
+    names = [name for name in of_kind if not name.endswith(SHADOW)]
     if len(names) != 1:
         what = f"models {', '.join(names)}: give a configuration" if names else "no model of its kind"
         fail(f"--against {file}: {asset.id} has {what}")

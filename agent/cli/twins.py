@@ -9,7 +9,7 @@ from typing import Any
 from agent.core import quality
 from agent.core.nouns import Kind, Point, Role, Snapshot
 
-BASELINE = ".baseline"
+BASELINE, SHADOW = ".baseline", ".shadow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Cell:
 
 
 def said(points: tuple[Point, ...], snapshot: Snapshot) -> dict[str, Any]:
-    """Baselines, trust, accuracy, health, life, finding as a tree of words and numbers; what no model gives is left
-    out."""
+    """Baselines, trust, accuracy, health, life, shadows, finding as a tree of words and numbers; what none gives
+    is left out."""
     cells = list(_cells(points, snapshot))
     found = {
         "models": {c.name.removeprefix("state/").removesuffix(BASELINE): c.word for c in cells if _is_baseline(c)},
@@ -44,6 +44,7 @@ def said(points: tuple[Point, ...], snapshot: Snapshot) -> dict[str, Any]:
         "accuracy": _accuracy(cells, snapshot.asset),
         "health": {c.name: _health(c, cells) for c in cells if c.point.role is Role.HEALTH},
         "life": {c.name: c.word for c in cells if c.point.role is Role.LIFE and c.point.kind is Kind.TEXT},
+        "shadows": {c.name.removeprefix("state/"): c.word for c in cells if c.name.endswith(SHADOW) and c.word},
         "finding": [c.word for c in cells if c.point.role is Role.FINDING and c.word],
     }
     return {name: value for name, value in found.items() if value}
@@ -87,6 +88,7 @@ def lines(tree: dict[str, Any]) -> Iterator[str]:
     for name, h in tree.get("health", {}).items():
         yield f"health {name}: {_measure(h)}"
     yield from (f"life {name}: {text}" for name, text in tree.get("life", {}).items())
+    yield from (f"{name}: {text}" for name, text in tree.get("shadows", {}).items())
     yield from (f"finding: {text}" for text in tree.get("finding", []))
 
 

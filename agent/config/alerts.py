@@ -19,7 +19,8 @@ from agent.config.modelfiles import LoadedModel
 from agent.config.schema import Anomaly, Class, Cusum, Isolation, Residuals, Trust
 from agent.core import units
 from agent.core.conditions import Rule
-from agent.core.nouns import Kind, Point, Role
+from agent.core.nouns import Kind, Mode, Point, Role
+from agent.engine.asset import SHADOW
 from agent.twin import baseline
 
 SCORE, LIMIT = "anomaly/score", "anomaly/limit"
@@ -32,13 +33,21 @@ Make = Callable[[Class, LoadedModel, Point, str], Rule | None]
 
 def of(loaded: LoadedAsset) -> Iterator[Rule]:
     """One rule for each point that has one, those of each role together."""
+    told = set[str]()  # a model and its shadow have one rule for what both give
     for role, make in MAKE.items():
         for model in loaded.models:
             for point in model.points:
                 if point.role is role and point.kind in (Kind.NUMBER, Kind.ENUMERATION) and not _whole(model, point):
                     rule = make(loaded.kind, model, point, loaded.asset.id + "/")
-                    if rule is not None:
-                        yield replace(rule, modes=model.modes, standing=baseline.standing(model.baseline))
+                    if rule is not None and rule.id not in told:
+                        told.add(rule.id)
+                        yield replace(rule, modes=_modes(loaded, model), standing=baseline.standing(model.baseline))
+
+
+def _modes(loaded: LoadedAsset, model: LoadedModel) -> frozenset[Mode]:
+    """Modes in which it or its shadow runs."""
+    name = model.name.removesuffix(SHADOW)
+    return frozenset().union(*(m.modes for m in loaded.models if m.name.removesuffix(SHADOW) == name))
 
 
 def _whole(model: LoadedModel, point: Point) -> bool:
@@ -51,7 +60,7 @@ def _whole(model: LoadedModel, point: Point) -> bool:
 def standing(loaded: LoadedAsset) -> Mapping[str, str]:
     """How far each point of a model is believed, by relative id."""
     ids = [(p.id.removeprefix(loaded.asset.id + "/"), m) for m in loaded.models for p in m.points]
-    return {name: baseline.standing(model.baseline) for name, model in ids}
+    return {name: baseline.standing(model.baseline) for name, model in reversed(ids)}
 
 
 def _delays(given: Residuals | Cusum | Anomaly | Isolation | Trust) -> dict[str, Any]:

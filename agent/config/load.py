@@ -15,6 +15,7 @@ from agent.config.reading import read
 from agent.config.schema import Asset, Class, File, Journal, TagRow
 from agent.config.tree import At, Tree
 from agent.core.nouns import EMPTY, Tag
+from agent.engine.asset import SHADOW
 
 # One object, so that tags without a range compare equal: NaN is equal to itself only by identity.
 NAN = float("nan")
@@ -156,18 +157,26 @@ def _asset(
     names = [p.id.removeprefix(asset.id + "/") for model in models for p in model.points]
     out += consistency.class_problems(tree, here.kind)
     out += [*consistency.row_problems(here.tag_tree, here.rows), *derived.problems(here.tag_tree, here.rows)]
-    out += consistency.tag_problems(tree, asset, here, names if len(models) == len(here.kind.models) else None)
+    out += consistency.tag_problems(tree, asset, here, names if len(models) == _expected(here.kind) else None)
     out += _point_problems(asset, here, models)
     sources = _sources(asset, here, tree, out)
     return LoadedAsset(asset, here.kind, here.rows, here.tag_tree, sources, models)
 
 
+def _expected(kind: Class) -> int:
+    """How many models a class has, shadows among them."""
+    return len(kind.models) + sum(spec.shadow is not None for spec in kind.models)
+
+
 def _point_problems(asset: Asset, here: Effective, models: Sequence[LoadedModel]) -> Iterator[Problem]:
     """Points that two models give, or that are tags already."""
     taken = {f"{asset.id}/{row.name}" for row in here.rows} | {f"{asset.id}/{consistency.MODE}"}
+    given = dict[str, set[str]]()
     for model in models:
+        shared = given.get(model.name.removesuffix(SHADOW), set())
+        given[model.name] = {point.id for point in model.points}
         for point in model.points:
-            if point.id in taken:
+            if point.id in taken - shared:
                 text = f"gives {point.id}, which another model or a tag of class {asset.kind} gives already"
                 yield problem(Mark(model.file), text)
             taken.add(point.id)

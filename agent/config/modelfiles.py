@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from math import isnan
 from typing import Any
 
@@ -15,14 +16,15 @@ from agent.config.schema import Asset, ModelFile, TagRow
 from agent.config.tree import Tree
 from agent.core import units
 from agent.core.nouns import Mode, Point, Role
-from agent.engine.asset import ModelKind
+from agent.engine.asset import SHADOW, ModelKind, Promotion
 from agent.twin import baseline
 from agent.twin.baseline import Baseline
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model ready for an asset: `points` with absolute ids, in its order."""
+    """A model ready for an asset: `points` with absolute ids, in its order. A shadow follows the model that it runs
+    beside, has its name with `.shadow` behind it, and says when it is promoted."""
 
     name: str
     kind: ModelKind
@@ -35,6 +37,7 @@ class LoadedModel:
     every: int
     life_lead_h: float = 72.0
     baseline: Baseline | None = None
+    promotion: Promotion | None = None
 
 
 @dataclass(slots=True)
@@ -71,8 +74,20 @@ class ModelFiles:
 
     def of(self, asset: Asset, specs: Sequence[ModelFile], rows: Sequence[TagRow]) -> tuple[LoadedModel, ...]:
         """The models of an asset that can be used with its tags."""
-        found = [self._one(asset, spec, rows) for spec in specs]
+        found = [model for spec in specs for model in (self._one(asset, spec, rows), self._beside(asset, spec, rows))]
+        self.out += [each for old, new in pairwise(found) for each in _shadow_problems(old, new)]
         return tuple(model for model in found if model is not None)
+
+    def _beside(self, asset: Asset, spec: ModelFile, rows: Sequence[TagRow]) -> LoadedModel | None:
+        """The shadow of a model; None where it has none that can be used."""
+        if spec.shadow is None:
+            return None
+        given = spec.shadow
+        new = spec.model_copy(update={"name": spec.name + SHADOW, "file": given.file, "shadow": None})
+        new._at = given.at  # noqa: SLF001  (where its problems are told)
+        found = self._one(asset, new, rows)
+        promotion = Promotion(given.promote_after_h, given.alarms_per_day, given.probation_h)
+        return found and replace(found, promotion=promotion)
 
     def _one(self, asset: Asset, spec: ModelFile, rows: Sequence[TagRow]) -> LoadedModel | None:
         loaded = self.load(spec)
@@ -98,6 +113,24 @@ class ModelFiles:
             spec.life_lead_h,
             baseline.here(getattr(params, "baseline", None), asset.id),
         )
+
+
+def _shadow_problems(old: LoadedModel | None, new: LoadedModel | None) -> Iterator[Problem]:
+    """Why a model and the shadow behind it cannot stand for each other."""
+    if old is None or new is None or new.promotion is None:
+        return
+    if old.sha256 == new.sha256:
+        yield problem(Mark(new.file), f"is the model {old.name} itself, expected another beside it: remove its shadow")
+    given = {point.id: point for point in old.points}
+    for point in new.points:
+        before = given.get(point.id, point)
+        if (before.role, before.kind, before.unit, before.of) != (point.role, point.kind, point.unit, point.of):
+            text = f"gives {point.id} as {_told(point)}, but {old.file} as {_told(before)}; expected the same"
+            yield problem(Mark(new.file), text)
+
+
+def _told(point: Point) -> str:
+    return f"{point.role} ({point.kind}, {point.unit or 'no unit'}{f', of {point.of}' if point.of else ''})"
 
 
 _WORDS = {m.word: m for m in Mode}

@@ -24,6 +24,7 @@ PARTS: Mapping[str, type[pydantic.BaseModel]] = {
     "limits": schema.Limit,
     "modes": schema.Modes,
     "models": schema.ModelFile,
+    "shadow": schema.Shadow,
     "journal": schema.Journal,
     "feed": schema.Feed,
 }

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from agent.config import gateway, kinds
+from agent.config import gateway, kinds, pairing
 from agent.config.consistency import FEED, GATEWAY, MODE, SELF
 from agent.config.derived import trees
 from agent.config.endpoints import meters
@@ -28,7 +28,7 @@ from agent.config.rules import modes_of, rules_of
 from agent.config.schema import TagRow
 from agent.core import formula
 from agent.core.nouns import Catalogue, Kind, Mode, Names, Part, Point, Role, Tag
-from agent.engine.asset import Asset, Heartbeat, Model, Modes
+from agent.engine.asset import Asset, Heartbeat, Modes
 from agent.runtime.inbox import Route
 from agent.twin import baseline as baselines
 
@@ -134,23 +134,10 @@ def _asset(loaded: LoadedAsset, epoch: int) -> Asset:
     """The engine's view of an asset: measured points, then its mode, then the points of each model."""
     tags = tuple(loaded.tag(row) for row in loaded.rows)
     names = Names(row.name for row in loaded.rows)
+    rules = rules_of(loaded)
     points = [*_measured(tags), _mode_point(loaded.asset.id)]
-    models = []
-    for model in loaded.models:
-        models.append(
-            Model(
-                name=model.name,
-                kind=model.kind,
-                params=model.params,
-                sha256=model.sha256,
-                points=model.points,
-                first=len(points),
-                modes=model.modes,
-                settle_s=model.settle_s,
-                every=model.every,
-            )
-        )
-        points += model.points
+    placed = pairing.placed(loaded, len(points), rules)
+    points += placed.points
     texts = {len(points) + row: baselines.text(m.baseline) for row, m in enumerate(loaded.models)}
     points += [_baseline_point(loaded.asset.id, m.name) for m in loaded.models]
     return Asset(
@@ -162,13 +149,14 @@ def _asset(loaded: LoadedAsset, epoch: int) -> Asset:
         points=tuple(points),
         modes=modes_of(loaded.kind.modes),
         context=dict(loaded.kind.context),
-        rules=rules_of(loaded),
-        models=tuple(models),
+        rules=rules,
+        models=placed.models,
         summary_s=loaded.kind.summary_s,
         stale_s=tuple(_stale_s(loaded, row) for row in loaded.rows),
         heartbeats=_heartbeats(loaded),
         derived=formula.compiled(tags, names, trees(loaded.rows)),
         texts=texts,
+        pairs=placed.pairs,
     )
 
 

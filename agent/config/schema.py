@@ -117,6 +117,23 @@ class Limit(Part):
         return self.id or f"{self.tag}.{'low' if self.high is None else 'high'}"
 
 
+class Shadow(Part):
+    """A new model that runs beside the one of `file` until it takes its place: it is compared, and raises nothing."""
+
+    file: Path = Field(description="The new model's file, of the same type, beside this file if the path is relative.")
+    promote_after_h: Positive | None = Field(
+        default=None,
+        description="It takes over by itself after so many hours beside the old one, once its alarms are with 95 % "
+        "certainty as rare as it promises; only by command (edgetwin model promote) if left out.",
+    )
+    alarms_per_day: Positive = Field(default=1.0, description="What it promises: alarms a day of a healthy machine.")
+    probation_h: NotNegative = Field(
+        default=72.0,
+        description="So many hours after it took over it is taken back by itself where it breaks its promise, fails or "
+        "is silent.",
+    )
+
+
 class ModelFile(Part):
     """One model of the asset."""
 
@@ -133,6 +150,7 @@ class ModelFile(Part):
     life_lead_h: Positive = Field(
         default=72.0, description="A remaining life below this is reported, in h: the time that a repair needs ahead."
     )
+    shadow: Shadow | None = Field(default=None, description="A new model beside it, see `config options shadow`.")
 
 
 class Residuals(Part):

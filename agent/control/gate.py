@@ -14,7 +14,8 @@ from agent.runtime.inbox import Inbox
 
 log = logging.getLogger(__name__)
 
-COMMANDS = ("ack", "shelve", "unshelve", "close", "maintenance")
+OF_MODEL = ("promote", "rollback")
+COMMANDS = ("ack", "shelve", "unshelve", "close", "maintenance", *OF_MODEL)
 GATEWAY = "gateway"
 
 
@@ -48,10 +49,13 @@ class Gate:
             return "writing is off: the configuration allows no tag to be written", ""
         if request.do not in COMMANDS:
             return f"{request.do!r} is not known, expected one of {', '.join(COMMANDS)}", ""
-        if request.do == "maintenance":
+        if request.do == "maintenance" or request.do in OF_MODEL:
             machines = [asset for asset in self._inboxes if asset != GATEWAY]
-            known_here = request.target in machines
-            return ("", request.target) if known_here else (f"no asset {request.target!r}{_listed(machines)}", "")
+            name, _, model = request.target.partition("/")
+            if request.do in OF_MODEL and not model:
+                return f"{request.do} of {request.target!r}, expected asset/model", ""
+            known_here = (name if request.do in OF_MODEL else request.target) in machines
+            return ("", name) if known_here else (f"no asset {name!r}{_listed(machines)}", "")
         for asset, snapshot in self._newest.items():
             known = {c.id for c in snapshot.conditions}
             if request.do == "close":

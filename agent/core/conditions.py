@@ -82,6 +82,18 @@ def beyond(rule: Rule, value: float, limit: float, active: bool) -> bool:
     return (abs(value) if rule.side == "both" else value) > limit - slack
 
 
+def turned(rule: Rule, active: bool, pending_ns: int, value: float, limit: float, now_ns: int) -> tuple[bool, int]:
+    """(active, pending_ns) after one step, of all that `fold` keeps."""
+    if math.isnan(value) or math.isnan(limit):
+        return active, 0
+    wrong = beyond(rule, value, limit, active)
+    if wrong == active:
+        return active, 0
+    delay_s = rule.on_delay_s if wrong else rule.off_delay_s
+    since_ns = pending_ns or now_ns
+    return (active, since_ns) if now_ns - since_ns < delay_s * 1e9 else (wrong, 0)
+
+
 def fold(
     rule: Rule, condition: Condition, pending_ns: int, value: float, limit: float, now_ns: int
 ) -> tuple[Condition, int, str]:
@@ -89,17 +101,13 @@ def fold(
 
     change is "" , "raised" or "cleared". NaN leaves everything as it is.
     """
+    active, waits_ns = turned(rule, condition.active, pending_ns, value, limit, now_ns)
     if math.isnan(value) or math.isnan(limit):
-        return condition, 0, ""
-    wrong = beyond(rule, value, limit, condition.active)
+        return condition, waits_ns, ""
     seen = replace(condition, value=value, limit=limit, worst=_worst(rule, condition, value))
-    if wrong == condition.active:
-        return seen, 0, ""
-    delay_s = rule.on_delay_s if wrong else rule.off_delay_s
-    since_ns = pending_ns or now_ns
-    if now_ns - since_ns < delay_s * 1e9:
-        return seen, since_ns, ""
-    if not wrong:
+    if active == condition.active:
+        return seen, waits_ns, ""
+    if not active:
         return replace(seen, active=False, since_ns=now_ns), 0, "cleared"
     raised = replace(seen, active=True, acknowledged=False, since_ns=now_ns, worst=value, count=condition.count + 1)
     return raised, 0, "raised"

@@ -50,7 +50,7 @@ class Metadata:
     score: str
     contribution: str
     threshold: Mapping[str, float]
-    calibration: Mapping[str, float]
+    calibration: Mapping[str, Any]
     holdout: Mapping[str, float]
     features: Mapping[str, Any]
     training_sha256: str

@@ -15,6 +15,7 @@ from agent.engine.models import SoFar
 from agent.engine.state import State
 
 Say = Callable[..., Event]
+NOTHING: Mapping[str, float] = {}
 LONGEST_SHELF_S = 12 * 3600.0
 
 
@@ -30,13 +31,15 @@ def step(
         if silent:
             condition, waits_ns, change = conditions.silenced(before, frame.t_ns)
         else:
-            value, limit = _seen(rule, frame, so_far, unchanged_s)
+            value, limit = seen(rule, frame, so_far, unchanged_s)
             condition, waits_ns, change = conditions.fold(rule, before, waiting_ns, value, limit, frame.t_ns)
         if condition.shelved_until_ns and frame.t_ns >= condition.shelved_until_ns:
             condition = replace(condition, shelved_until_ns=0, shelve_reason="")
             events.append(say("unshelved", f"{condition.id}: its time on the shelf is over", condition=condition))
         if change:
-            condition = replace(condition, blamed=_blamed(asset, rule, condition, so_far))
+            believed = rule.standing != conditions.PROVISIONAL
+            blamed = _blamed(asset, rule, condition, so_far)
+            condition = replace(condition, blamed=blamed, provisional=not believed)
         if change and not condition.shelved_until_ns:
             text = f"{change}: {condition.id} is silent, {silent}" if silent else words(rule, condition, change)
             events.append(say(change, text, condition=condition))
@@ -52,7 +55,7 @@ def _silent(rule: Rule, care: bool, so_far: SoFar) -> str:
     return "maintenance" if care and (rule.category == "alert" or rule.point in so_far) else ""
 
 
-def _seen(rule: Rule, frame: Frame, so_far: SoFar, unchanged_s: Mapping[str, float]) -> tuple[float, float]:
+def seen(rule: Rule, frame: Frame, so_far: SoFar, unchanged_s: Mapping[str, float] = NOTHING) -> tuple[float, float]:
     """(value, limit) of a rule in this frame: NaN where it does not hold, is settling, or the value is Bad."""
     nothing = float("nan")
     if rule.kind == "heartbeat":

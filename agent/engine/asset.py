@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from agent.core.conditions import Rule
+from agent.core.conditions import TRUSTED, Rule
 from agent.core.formula import NOTHING, Program
 from agent.core.nouns import I8, Frame, Mode, Names, Point, Tag, Values
 
@@ -56,6 +56,42 @@ class Model:
     every: int = 1
 
 
+# What the name of a shadow ends with; no name in a configuration can.
+SHADOW = ".shadow"
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """When a new model takes the place of the old one, and when it is taken back.
+
+    after_h: by itself after so many hours beside the old one, where it keeps its promise (None: only by command).
+    alarms_per_day: what it promises. probation_h: so long after it took over it is taken back where it breaks it.
+    """
+
+    after_h: float | None = None
+    alarms_per_day: float = 1.0
+    probation_h: float = 72.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A model and its shadow: two models of the asset, side by side from `number`. One of them speaks for both.
+
+    points: what either gives, the same id once, then what compares them; they follow `first` in the asset's points.
+    rows: of each one's points among these. rules: rows of the asset's rules over these. standing: how far the alerts
+    of each are believed.
+    """
+
+    name: str
+    number: int
+    points: tuple[Point, ...]
+    first: int
+    rows: tuple[tuple[int, ...], tuple[int, ...]]
+    rules: tuple[int, ...] = ()
+    standing: tuple[str, str] = (TRUSTED, TRUSTED)
+    promotion: Promotion = Promotion()
+
+
 @dataclass(frozen=True, slots=True)
 class ModeRule:
     """A declared rule: the asset is in `mode` while the tag is within [at_least, at_most], for at least `for_s`."""
@@ -97,8 +133,8 @@ class Heartbeat:
 @dataclass(frozen=True, slots=True)
 class Asset:
     """All that is fixed about an asset. `points` (m, ids absolute) are: one measured per tag in order, then
-    `<id>/state/mode`, then the points of each model in turn, then those of `texts`, which say the same as long as the
-    configuration holds (row: text). `derived`: the tags that are not read but computed."""
+    `<id>/state/mode`, then the points of each model (each pair) in turn, then those of `texts`, which say the
+    same as long as the configuration holds (row: text). `derived`: the tags that are not read but computed."""
 
     id: str
     epoch: int
@@ -115,11 +151,20 @@ class Asset:
     heartbeats: tuple[Heartbeat, ...] = ()
     derived: Program = NOTHING
     texts: Mapping[int, str] = field(default_factory=dict)
+    pairs: tuple[Pair, ...] = ()
 
     @property
     def stale_ns(self) -> I8:
         """i8[n]: how long a value of each tag is good for without being confirmed (inf: for ever)."""
         return np.minimum(np.asarray(self.stale_s, np.float64) * 1e9, float(2**62)).astype(np.int64)
+
+    @property
+    def blocks(self) -> Mapping[str, slice]:
+        """Rows of the points of each model by its name: a model and its shadow have one block, under the model's."""
+        paired = {pair.number + side for pair in self.pairs for side in (0, 1)}
+        single = [(m.name, m.first, m.points) for n, m in enumerate(self.models) if n not in paired]
+        double = [(p.name, p.first, p.points) for p in self.pairs]
+        return {name: slice(first, first + len(points)) for name, first, points in (*single, *double)}
 
     def relative(self, point_id: str) -> str:
         """A point's id without the asset."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from agent.core import quality
-from agent.core.nouns import Command, Fault, Frame, Kind, Role
-from agent.engine.asset import Asset, Model
+from agent.core.nouns import F8, U4, Command, Fault, Frame, Kind, Point, Role
+from agent.engine.asset import Asset, Model, Pair
 from agent.engine.state import ModelState, outside
 
 # What a model may raise on bad numbers or files. Anything else is a bug of ours and ends the cycle.
@@ -21,10 +22,21 @@ TOLD = frozenset({Role.HEALTH, Role.LIFE, Role.TRUST, Role.ACCURACY, Role.FAULT}
 SoFar = dict[str, tuple[float, int]]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """What is published of a model, or of a pair by the one of the two that speaks. Its points follow `first`."""
+
+    first: int
+    points: tuple[Point, ...]
+    value: F8
+    status: U4
+    texts: Mapping[int, str]
+
+
 def step(
-    asset: Asset, states: tuple[ModelState, ...], frame: Frame, seq: int
+    asset: Asset, states: tuple[ModelState, ...], speaks: Sequence[int], frame: Frame, seq: int
 ) -> tuple[tuple[ModelState, ...], SoFar, tuple[Fault, ...]]:
-    """All models in order: (states, what they gave by relative id, faults)."""
+    """All models in order: (states, what they gave by relative id, faults). speaks: of each pair, which of the two."""
     so_far: SoFar = {}
     after, faults = [], []
     for model, before in zip(asset.models, states, strict=True):
@@ -34,9 +46,40 @@ def step(
             state = _failed(model, before)
             faults.append(Fault(model.name, frame.t_ns, f"{type(error).__name__}: {error}"))
         after.append(state)
-        given = zip(model.points, state.value.tolist(), state.status.tolist(), strict=True)
-        so_far.update({asset.relative(point.id): (value, status) for point, value, status in given})
+        given = _given(asset, len(after) - 1, after, speaks)
+        so_far.update(named(asset, given) if given else {})
     return tuple(after), so_far, tuple(faults)
+
+
+def given(asset: Asset, states: Sequence[ModelState], speaks: Sequence[int]) -> list[Given]:
+    """What is published of all models, in order."""
+    each = (_given(asset, number, states, speaks) for number in range(len(asset.models)))
+    return [one for one in each if one is not None]
+
+
+def _given(asset: Asset, number: int, states: Sequence[ModelState], speaks: Sequence[int]) -> Given | None:
+    """What is published once a model has stepped: of a pair once both have."""
+    for pair, which in zip(asset.pairs, speaks, strict=True):
+        if number == pair.number + 1:
+            return of_pair(pair, states, which)
+        if number == pair.number:
+            return None
+    model, state = asset.models[number], states[number]
+    return Given(model.first, model.points, state.value, state.status, state.texts)
+
+
+def of_pair(pair: Pair, states: Sequence[ModelState], which: int) -> Given:
+    """What a pair gives where `which` of the two speaks; what only the other knows is not applicable."""
+    state, rows, n = states[pair.number + which], pair.rows[which], len(pair.points)
+    value, status = np.full(n, np.nan), np.full(n, quality.NOT_APPLICABLE, np.uint32)
+    value[list(rows)], status[list(rows)] = state.value, state.status
+    return Given(pair.first, pair.points, value, status, {rows[row]: text for row, text in state.texts.items()})
+
+
+def named(asset: Asset, given: Given) -> SoFar:
+    """(value, status) by relative id."""
+    columns = zip(given.points, given.value.tolist(), given.status.tolist(), strict=True)
+    return {asset.relative(point.id): (value, status) for point, value, status in columns}
 
 
 def _one(model: Model, before: ModelState, frame: Frame, so_far: SoFar, seq: int) -> ModelState:
@@ -93,14 +136,16 @@ def _asked(model: Model, state: ModelState, command: Command) -> tuple[Any, str]
         return state.state, str(error)
 
 
-def said(asset: Asset, states: tuple[ModelState, ...]) -> tuple[dict[str, float], dict[str, str]]:
+def said(
+    asset: Asset, states: tuple[ModelState, ...], speaks: Sequence[int]
+) -> tuple[dict[str, float], dict[str, str]]:
     """(figures, findings) of models about the machine and themselves, by relative id: numbers and words."""
     figures, findings = dict[str, float](), {asset.relative(asset.points[row].id): t for row, t in asset.texts.items()}
-    for model, state in zip(asset.models, states, strict=True):
-        for row, (point, value, status) in enumerate(zip(model.points, state.value, state.status, strict=True)):
+    for one in given(asset, states, speaks):
+        for row, (point, value, status) in enumerate(zip(one.points, one.value, one.status, strict=True)):
             name = asset.relative(point.id)
-            if row in state.texts:
-                findings[name] = state.texts[row]
+            if row in one.texts:
+                findings[name] = one.texts[row]
             elif point.role in TOLD and point.kind is not Kind.TEXT and not quality.is_bad(int(status)):
                 figures[name] = float(value)
     return figures, findings

@@ -14,8 +14,9 @@ from agent.core.latest import Latest
 from agent.core.memory import Memory
 from agent.core.nouns import F8, U4, Case, Condition, Mode
 from agent.core.window import Window
-from agent.engine import derived, heartbeats
-from agent.engine.asset import Asset, Model
+from agent.engine import comparison, derived, heartbeats
+from agent.engine.asset import SHADOW, Asset, Model, Pair
+from agent.engine.comparison import Comparison
 from agent.engine.derived import Kept
 from agent.engine.heartbeats import Beat
 
@@ -64,7 +65,8 @@ class Maintenance:
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
     """All that one asset carries from tick to tick. `pending_ns` and `conditions` follow the asset's rules, `beats` its
-    heartbeats, `memories` what its derived tags recall. `mode` is the machine's own, also in maintenance."""
+    heartbeats, `memories` what its derived tags recall, `comparisons` its pairs. `mode` is the machine's own, also in
+    maintenance."""
 
     seq: int
     t_ns: int
@@ -78,6 +80,12 @@ class State:
     beats: tuple[Beat, ...] = ()
     memories: tuple[Memory, ...] = ()
     maintenance: Maintenance = Maintenance()
+    comparisons: tuple[Comparison, ...] = ()
+
+    @property
+    def speaks(self) -> tuple[int, ...]:
+        """Which of the two speaks, of each pair."""
+        return tuple(known.speaks for known in self.comparisons)
 
 
 def initial(asset: Asset) -> State:
@@ -95,6 +103,7 @@ def initial(asset: Asset) -> State:
         models=tuple(outside(model, quality.NOT_APPLICABLE) for model in asset.models),
         beats=(Beat(),) * len(asset.heartbeats),
         memories=derived.begun(asset.derived),
+        comparisons=tuple(comparison.begun(len(pair.rules)) for pair in asset.pairs),
     )
 
 
@@ -118,6 +127,15 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Compared:
+    """Of a pair: the hashes of the two, and the rules by which their alerts were folded."""
+
+    sha256: tuple[str, ...]
+    rules: tuple[str, ...]
+    known: Comparison
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Frozen:
     tags: tuple[str, ...]
     seq: int
@@ -132,6 +150,7 @@ class _Frozen:
     beats: Mapping[str, Beat] = field(default_factory=dict)
     memories: Kept = field(default_factory=Kept)
     maintenance: Maintenance = Maintenance()
+    comparisons: Mapping[str, _Compared] = field(default_factory=dict)
 
 
 def freeze(asset: Asset, state: State) -> bytes:
@@ -162,8 +181,18 @@ def freeze(asset: Asset, state: State) -> bytes:
         {h.tag: beat for h, beat in zip(asset.heartbeats, state.beats, strict=True)},
         derived.frozen(asset.derived, state.memories),
         state.maintenance,
+        {
+            pair.name: _Compared(*_identity(asset, pair), c)
+            for pair, c in zip(asset.pairs, state.comparisons, strict=True)
+        },
     )
     return wire.encode(frozen)
+
+
+def _identity(asset: Asset, pair: Pair) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(hashes of the two models, ids of the rules) that a comparison belongs to."""
+    both = asset.models[pair.number : pair.number + 2]
+    return tuple(model.sha256 for model in both), tuple(asset.rules[row].id for row in pair.rules)
 
 
 def _octets(state: Any) -> npt.NDArray[np.uint8]:
@@ -185,11 +214,12 @@ def thaw(asset: Asset, checkpoint: bytes) -> State:
         beats=tuple(frozen.beats.get(h.tag, Beat()) for h in asset.heartbeats),
         memories=derived.thawed(asset.derived, frozen.memories),
         maintenance=frozen.maintenance,
+        comparisons=tuple(_recalled(asset, pair, frozen.comparisons.get(pair.name)) for pair in asset.pairs),
     )
     if frozen.tags != tuple(asset.names):
         return state
     mode = frozen.mode if len(frozen.mode.holding_ns) == len(asset.modes.rules) else fresh.mode
-    models = tuple(_thawed(model, frozen.models.get(model.name)) for model in asset.models)
+    models = tuple(_thawed(model, frozen.models) for model in asset.models)
     waiting = {c.id: ns for c, ns in zip(frozen.conditions, frozen.pending_ns, strict=True)}
     pending_ns = tuple(waiting.get(c.id, 0) for c in state.conditions)
     return replace(
@@ -203,8 +233,17 @@ def thaw(asset: Asset, checkpoint: bytes) -> State:
     )
 
 
-def _thawed(model: Model, part: _Part | None) -> ModelState:
-    if part is None or part.sha256 != model.sha256 or len(part.value) != len(model.points):
+def _recalled(asset: Asset, pair: Pair, part: _Compared | None) -> Comparison:
+    """The comparison of the same two models by the same rules, else a new one."""
+    same = part is not None and (part.sha256, part.rules) == _identity(asset, pair)
+    return part.known if part and same else comparison.begun(len(pair.rules))
+
+
+def _thawed(model: Model, parts: Mapping[str, _Part]) -> ModelState:
+    """Its state, also where it was the shadow of that name until now, or what the shadow has replaced."""
+    name = model.name.removesuffix(SHADOW)
+    part = next((p for n in (name, name + SHADOW) if (p := parts.get(n)) and p.sha256 == model.sha256), None)
+    if part is None or len(part.value) != len(model.points):
         return outside(model, quality.NOT_APPLICABLE)
     own = wire.decode(model.kind.State, part.state.tobytes())
     undo = None if part.undo is None else wire.decode(model.kind.State, part.undo.tobytes())
@@ -250,6 +289,7 @@ def rebased(asset: Asset, state: State, by_ns: int) -> State:
         memories=derived.moved(asset.derived, state.memories),
         models=tuple(outside(m, quality.NOT_APPLICABLE, s) for m, s in zip(asset.models, kept, strict=True)),
         maintenance=Maintenance(_moved_care(care, by_ns), before and _moved_care(before, by_ns), moved_ns),
+        comparisons=tuple(map(comparison.waiting_for_nothing, state.comparisons)),
     )
 
 

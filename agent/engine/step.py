@@ -6,17 +6,19 @@ batches -> heartbeats -> latest -> derived tags -> frame -> commands -> mode, co
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 
 import numpy as np
 
 from agent.core import latest, quality, window
-from agent.core.nouns import Case, Command, Condition, Event, Fault, Frame, Mode, Snapshot, Summary, Tick
+from agent.core.nouns import Case, Command, Condition, Event, Fault, Frame, Mode, Snapshot, Summary, Tick, Values
 from agent.core.window import Window
-from agent.engine import alarms, cases, derived, heartbeats, maintenance, models, modes
+from agent.engine import alarms, cases, compared, derived, heartbeats, maintenance, models, modes, shadow
 from agent.engine.alarms import Say
 from agent.engine.asset import Asset
+from agent.engine.models import Given
 from agent.engine.state import ModelState, State
 
 
@@ -35,12 +37,16 @@ def _step(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
     own = modes.placed(frame, mode, modes.context(asset, frame))
     care = told.maintenance.now
     frame = maintenance.placed(own, care)
-    model_states, so_far, faults = models.step(asset, told.models, frame, tick.seq)
+    told, turned = shadow.decide(asset, told, say)
+    speaks = told.speaks
+    model_states, so_far, faults = models.step(asset, told.models, speaks, frame, tick.seq)
+    comparisons = shadow.compare(asset, told, model_states, frame, faults)
     events = _mode_event(maintenance.mode(state), frame, say)
-    conditions, pending, raised = alarms.step(asset, told, own if care.since_ns else frame, so_far, say)
+    believed = shadow.placed(asset, told.comparisons)
+    conditions, pending, raised = alarms.step(believed, told, own if care.since_ns else frame, so_far, say)
     case, joined = cases.step(asset.id, told.case, conditions, raised, tick.now_ns, say)
-    summaries, open_window = _fold(asset, state, frame, model_states)
-    events += spoken + raised + joined
+    summaries, open_window = _fold(asset, state, frame, model_states, speaks)
+    events += spoken + turned + raised + joined
     after = replace(
         told,
         seq=tick.seq,
@@ -51,6 +57,7 @@ def _step(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
         case=case,
         window=open_window,
         models=model_states,
+        comparisons=comparisons,
     )
     return after, _snapshot(asset, after, tick, frame, tuple(events), summaries, faults)
 
@@ -109,6 +116,9 @@ def _obey(asset: Asset, state: State, tick: Tick, say: Say) -> tuple[State, list
         elif command.do == maintenance.DO:
             state, event = maintenance.obey(asset, state, command, tick.now_ns, say)
             said = [event]
+        elif command.do in shadow.DO:
+            state, event = shadow.obey(asset, state, command, say)
+            said = [event]
         elif maintenance.outdated(state, command):
             said = []
         else:
@@ -124,19 +134,19 @@ def _modelled(asset: Asset, state: State, command: Command, say: Say) -> tuple[S
         return state, [say("refused", f"{command.do} {command.target}: {error}", user=command.user)]
 
 
-def _score(asset: Asset, states: tuple[ModelState, ...]) -> float:
+def _score(asset: Asset, states: tuple[ModelState, ...], speaks: Sequence[int]) -> float:
     """The largest Good score of this cycle, NaN for none."""
     scores = [
         float(value)
-        for model, state in zip(asset.models, states, strict=True)
-        for point, value, status in zip(model.points, state.value, state.status, strict=True)
+        for given in models.given(asset, states, speaks)
+        for point, value, status in zip(given.points, given.value, given.status, strict=True)
         if point.role == "score" and quality.is_good(int(status))
     ]
     return max(scores, default=float("nan"))
 
 
 def _fold(
-    asset: Asset, state: State, frame: Frame, after: tuple[ModelState, ...]
+    asset: Asset, state: State, frame: Frame, after: tuple[ModelState, ...], speaks: Sequence[int]
 ) -> tuple[tuple[Summary, ...], Window]:
     """Closed windows and the open one. A change of mode or context closes before this cycle, the clock after it."""
     n, length_ns, current = len(asset.tags), int(asset.summary_s * 1e9), state.window
@@ -144,18 +154,20 @@ def _fold(
     if current.start_ns == 0 or current.mode != frame.mode or current.context != frame.context:
         if current.total_s > 0:
             by = "mode" if current.mode != frame.mode else "context"
-            summaries.append(_closed(asset, current, state.t_ns, by, state.models))
+            summaries.append(_closed(asset, current, state.t_ns, by, state.models, state.speaks))
         current = window.opened(n, frame.t_ns - frame.dt_ns, frame.mode, frame.context)
-    current = window.fold(current, frame, _score(asset, after))
+    current = window.fold(current, frame, _score(asset, after, speaks))
     if current.start_ns // length_ns != frame.t_ns // length_ns and current.total_s > 0:
-        summaries.append(_closed(asset, current, frame.t_ns, "window", after))
+        summaries.append(_closed(asset, current, frame.t_ns, "window", after, speaks))
         current = window.opened(n, frame.t_ns, frame.mode, frame.context)
     return tuple(summaries), current
 
 
-def _closed(asset: Asset, open_window: Window, end_ns: int, by: str, states: tuple[ModelState, ...]) -> Summary:
+def _closed(
+    asset: Asset, open_window: Window, end_ns: int, by: str, states: tuple[ModelState, ...], speaks: Sequence[int]
+) -> Summary:
     """The window with what the models said last."""
-    figures, findings = models.said(asset, states)
+    figures, findings = models.said(asset, states, speaks)
     summary = window.closed(open_window, asset.id, asset.names, end_ns, by)
     return replace(summary, figures=figures, findings=findings)
 
@@ -168,11 +180,18 @@ def _last(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
     frame = modes.placed(frame, replace(state.mode, mode=Mode.UNKNOWN), {})
     summaries: tuple[Summary, ...] = ()
     if state.window.total_s > 0:
-        summaries = (_closed(asset, state.window, state.t_ns, "shutdown", state.models),)
+        summaries = (_closed(asset, state.window, state.t_ns, "shutdown", state.models, state.speaks),)
     empty = window.opened(len(down), 0, state.mode.mode, state.window.context)
     after = replace(state, seq=tick.seq, window=empty)
     shown = replace(after, models=models.silenced(state.models, quality.BAD_SHUTDOWN))
     return after, _snapshot(asset, shown, tick, frame, (), summaries, ())
+
+
+def _published(asset: Asset, state: State) -> Iterator[tuple[int, Given | Values]]:
+    """(its first row, what stands there) of all that models give, and of what compares the two of a pair."""
+    yield from ((given.first, given) for given in models.given(asset, state.models, state.speaks))
+    for pair, known in zip(asset.pairs, state.comparisons, strict=True):
+        yield pair.first + len(pair.points), compared.values(pair, known)
 
 
 def _snapshot(
@@ -191,10 +210,10 @@ def _snapshot(
     time_ns[:n], source_ns[:n] = state.latest.t_ns, state.latest.source_ns
     value[n] = float(frame.mode)
     texts = {**frame.texts, **asset.texts}
-    for model, given in zip(asset.models, state.models, strict=True):
-        rows = slice(model.first, model.first + len(model.points))
+    for first, given in _published(asset, state):
+        rows = slice(first, first + len(given.value))
         value[rows], status[rows] = given.value, given.status
-        texts.update({model.first + row: text for row, text in given.texts.items()})
+        texts.update({first + row: text for row, text in given.texts.items()})
     return Snapshot(
         asset=asset.id,
         epoch=tick.epoch,

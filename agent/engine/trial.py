@@ -100,10 +100,9 @@ def compared(now: Iterable[Alarm], then: Iterable[Alarm], slack_ns: int) -> Diff
 def _count(trial: Trial, asset: Asset, snapshot: Snapshot, dt_s: float) -> None:
     """What a snapshot said until the next one, dt_s later."""
     trial.seconds[snapshot.mode.word] = trial.seconds.get(snapshot.mode.word, 0.0) + dt_s
-    for model in asset.models:
-        rows = slice(model.first, model.first + len(model.points))
+    for name, rows in asset.blocks.items():
         if (~quality.bad_mask(snapshot.status[rows])).any():
-            trial.spoke[model.name] = trial.spoke.get(model.name, 0.0) + dt_s
+            trial.spoke[name] = trial.spoke.get(name, 0.0) + dt_s
 
 
 def _alarm(c: Condition, t_ns: int) -> Alarm:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,11 @@ from agent.core.nouns import F8
 from agent.detect import drift
 from agent.detect import onnx as detect
 from agent.detect.metadata import KIND, SCHEMA, Metadata
-from agent.fit.detection import mahalanobis
-from agent.fit.detection.choose import FOLDS, Choices, Made, make
+from agent.fit.detection import detector as whole
+from agent.fit.detection.choose import KINDS, Candidate, Choices, Judged, Made, make
+from agent.fit.detection.detector import Detector
+from agent.fit.detection.folds import FOLDS
 from agent.fit.detection.graph import onnx_bytes
-from agent.fit.detection.mahalanobis import Detector, Shape
 from agent.fit.detection.threshold import Threshold
 from agent.fit.exclude import applied
 from agent.fit.recording import FitError, Recording, Segment, cut, read
@@ -38,7 +39,7 @@ class Report:
     bytes: int
     about: Metadata
     dropped: tuple[str, ...]
-    shape: Shape
+    compared: tuple[Judged, ...]
     threshold: Threshold
     smallest_step: F8
     agreement: float
@@ -50,18 +51,24 @@ class Report:
         hours = found.rows * about.period_s / 3600.0
         steps = zip(about.tags, self.smallest_step, about.units, strict=True)
         short = f" (asked: {asked:g}, but the recording is too short)" if found.alarms_per_day > asked else ""
+        source = about.calibration.get("file") or f"{FOLDS} blocks not fitted on"
         return [
             f"{self.path}: {self.bytes} bytes, {len(about.tags)} tags",
             *(f"left out: {name}" for name in self.dropped),
-            f"window of {about.window} rows, each {about.period_s:g} s, folded newest first into"
-            f" {_joined(self.shape.stretches)}; shrinkage {self.shape.shrinkage:g}, {self.shape.rounds} re-weightings",
-            f"limit for {found.alarms_per_day:.3g} alarms a day{short}, from {hours:.2f} h in {FOLDS} blocks not fitted"
-            f" on: {found.peaks} peaks; the largest is {found.largest / found.limit:.2f} of the limit",
+            f"windows of {about.window} rows, each {about.period_s:g} s; {len(self.compared)} candidates;"
+            " of rows with simulated faults these alarm at the right tag:",
+            *(f"  {100 * each.found:5.1f} %  {each}" for each in self._shown()),
+            f"limit for {found.alarms_per_day:.3g} alarms a day{short}, from {hours:.2f} h in {source}:"
+            f" {found.peaks} peaks; the largest is {found.largest / found.limit:.2f} of the limit",
             f"hold-out of {held['hours']:.2f} h: {held['alarms']:.0f} alarms, {held['over_percent']:.2f} % of rows"
             f" over the limit, the largest score {held['largest']:.2f}",
             "steps that alarm: " + ", ".join(f"{tag} {size:.3g} {unit}".strip() for tag, size, unit in steps),
             f"file and fit agree to {self.agreement:.1e} of the limit",
         ]
+
+    def _shown(self) -> list[Judged]:
+        """The chosen one, then the best of each other make."""
+        return list({tuple(c.family for c in each.candidates): each for each in reversed(self.compared)}.values())[::-1]
 
 
 def fit(
@@ -80,6 +87,8 @@ def fit(
     persistence: tuple[int, int] = (3, 5),
     hold_rows: int = 3,
     exclude: str | Path | None = None,
+    kind: str = "auto",
+    calibrate: str | Path | None = None,
 ) -> Report:
     """Makes a detector from a recording of the healthy machine and writes it to `out`.
 
@@ -87,12 +96,20 @@ def fit(
     columns but those of `where`). where: rows to use, as column = value. rows: a slice of the file's rows.
     window: in rows of period_s. settle_s: after entry into `where`, not fitted and not believed. units: of the tags,
     checked live if given. persistence: an alarm is k of n scores. hold_rows: how long an absent value is held.
-    exclude: a file of times to leave out, see `agent.fit.exclude`.
+    exclude: a file of times to leave out, see `agent.fit.exclude`. kind: a family of `choose.FAMILIES`, or auto.
+    calibrate: another recording of the healthy machine, which the limit is set and the choice is made by.
     The same recording gives the same bytes. FitError says in words why there is no detector.
     """
     recording = applied(read(recording_path), exclude)
     choices = Choices(
-        window, budget_alarms_per_day, tuple(modes), settle_s, period_s or recording.period_s, persistence, hold_rows
+        window,
+        budget_alarms_per_day,
+        tuple(modes),
+        settle_s,
+        period_s or recording.period_s,
+        persistence,
+        hold_rows,
+        kind,
     )
     _check(choices, rows)
     named = _named(recording, tags, where or {})
@@ -100,20 +117,27 @@ def fit(
     kept, dropped = _constant(tuple(named), segments)
     runs = [segment.value[:, kept] for segment in segments]
     names = tuple(name for i, name in enumerate(named) if kept[i])
-    found = make(runs, choices, str(recording_path))
+    other = _calibration(
+        calibrate, exclude, [column for i, column in enumerate(named.values()) if kept[i]], where, choices
+    )
+    found = make(runs, choices, str(recording_path), other)
     made = found.detector
     about = _about(names, units or {}, choices, found, runs, recording, rows)
+    if calibrate is not None:
+        about = replace(about, calibration={**about.calibration, "file": Path(calibrate).name})
     content = onnx_bytes(made, about.props())
     agreement = _agreement(content, made, runs)
     Path(out).write_bytes(content)
-    steps = mahalanobis.smallest_step(made.ellipsoid, len(names), made.limit) * made.scale
-    return Report(str(out), len(content), about, dropped, made.shape, found.threshold, steps, agreement)
+    steps = whole.smallest_step(made)
+    return Report(str(out), len(content), about, dropped, found.compared, found.threshold, steps, agreement)
 
 
 def _check(choices: Choices, rows: slice | None) -> None:
     k, n = choices.persistence
     if not 1 <= k <= n:
         raise FitError(f"persistence {k} of {n}: expected 1 <= k <= n")
+    if choices.kind not in KINDS:
+        raise FitError(f"kind {choices.kind}: expected {', '.join(KINDS)}")
     if choices.window < 2:
         raise FitError(f"window {choices.window}: expected at least 2 rows")
     if not choices.budget_alarms_per_day > 0:
@@ -165,6 +189,20 @@ def _segments(
     return chosen
 
 
+def _calibration(
+    path: str | Path | None,
+    exclude: str | Path | None,
+    columns: Sequence[str],
+    where: Mapping[str, float] | None,
+    choices: Choices,
+) -> list[F8]:
+    """Unbroken rows of the same columns in the other recording, where there is one."""
+    if path is None:
+        return []
+    other = applied(read(path), exclude)
+    return [segment.value for segment in _segments(other, tuple(columns), where, None, choices)]
+
+
 def _between(segment: Segment, start: int, stop: int) -> Segment:
     keep = (segment.row >= start) & (segment.row < stop)
     return Segment(segment.time_s[keep], segment.value[keep], segment.row[keep])
@@ -183,9 +221,9 @@ def _constant(names: tuple[str, ...], segments: Sequence[Segment]) -> tuple[np.n
 def _agreement(content: bytes, made: Detector, runs: Sequence[F8]) -> float:
     """The largest difference between the file and the fit over one run. FitError where it matters."""
     params = detect.load(content)
-    run = max(runs, key=len)[: 1000 + made.shape.window]
-    windows = np.lib.stride_tricks.sliding_window_view(run, made.shape.window, axis=0).transpose(0, 2, 1)
-    given, expected = detect.score(params, windows), mahalanobis.score(made, run)
+    run = max(runs, key=len)[: 1000 + made.window]
+    windows = np.lib.stride_tricks.sliding_window_view(run, made.window, axis=0).transpose(0, 2, 1)
+    given, expected = detect.score(params, windows), whole.score(made, run)
     worst = max(float(np.abs(a - b).max()) for a, b in zip(given, expected, strict=True))
     if worst > WORST_AGREEMENT:
         raise FitError(f"the file differs from the fit by {worst:.2g} of the limit: its tags are too nearly collinear")
@@ -220,7 +258,7 @@ def _about(
         threshold={**figures, "budget_alarms_per_day": choices.budget_alarms_per_day},
         calibration={"first_row": start, "last_row": stop - 1, "blocks": FOLDS, "windows": made.threshold.rows},
         holdout={name: _rounded(value) for name, value in made.holdout.items()},
-        features=asdict(made.detector.shape),
+        features={"parts": [_described(each) for each in made.chosen.candidates]},
         training_sha256=recording.sha256,
         created_by=f"edgetwin {_version()}",
         reference=_reference(made, runs),
@@ -230,7 +268,7 @@ def _about(
 def _reference(made: Made, runs: Sequence[F8]) -> dict[str, object]:
     """How healthy rows were: quantiles of each tag in its unit, and of the published score of rows not fitted on."""
     inputs = np.quantile(np.vstack(runs), QUANTILES, axis=0).T
-    score = np.quantile(made.held_out, QUANTILES)
+    score = np.quantile(np.concatenate(made.held_out), QUANTILES)
     return {
         "quantiles": list(QUANTILES),
         "inputs": [[_rounded(value) for value in tag] for tag in inputs],
@@ -244,8 +282,8 @@ def _reference(made: Made, runs: Sequence[F8]) -> dict[str, object]:
     }
 
 
-def _joined(rows: Sequence[int]) -> str:
-    return "+".join(str(each) for each in rows)
+def _described(candidate: Candidate) -> dict[str, object]:
+    return {"family": candidate.family, **asdict(candidate.folding), **dict(candidate.settings)}
 
 
 def _rounded(value: float) -> float:

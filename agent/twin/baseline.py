@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from agent.core import poisson
 from agent.core.conditions import LEARNING, PROVISIONAL, TRUSTED
 
 STATES = (LEARNING, PROVISIONAL, TRUSTED)
@@ -100,8 +101,7 @@ def most(count: int) -> float:
     low, high = 0.0, 10.0 + 3.0 * count
     for _ in range(60):
         mean = 0.5 * (low + high)
-        p = sum(math.exp(i * math.log(mean) - mean - math.lgamma(i + 1)) for i in range(count + 1))
-        low, high = (mean, high) if p > 0.05 else (low, mean)
+        low, high = (mean, high) if poisson.at_most(count, mean) > 0.05 else (low, mean)
     return high
 
 

@@ -5,13 +5,14 @@ import numpy as np
 from agent.core import quality
 from agent.core.nouns import Frame, Mode, Names
 from agent.detect.metadata import KIND, SCHEMA, Metadata
-from agent.fit.detection import mahalanobis
+from agent.fit.detection import folding, mahalanobis
+from agent.fit.detection.detector import Detector, Part
+from agent.fit.detection.folding import Folding
 from agent.fit.detection.graph import onnx_bytes
-from agent.fit.detection.mahalanobis import Detector, Shape
 
 SECOND = 1_000_000_000
 TAGS = ("pump/speed", "pump/flow", "tank/level")
-SHAPE = Shape((2, 4, 2), 0.0, 3)
+SHAPE = Folding(8, stretches=(2, 4, 2))
 
 
 def plant(rows, seed, tags=3):
@@ -25,8 +26,9 @@ def plant(rows, seed, tags=3):
 def detector(rows=None, shape=SHAPE, limit=8.0):
     rows = plant(3000, 1) if rows is None else rows
     mean, scale = rows.mean(0), rows.std(0)
-    feature = mahalanobis.features((rows - mean) / scale, shape)
-    return Detector(mean, scale, shape, mahalanobis.fit(feature, rows.shape[1], shape), limit)
+    feature = folding.features((rows - mean) / scale, shape)
+    member = mahalanobis.fit(feature, rows.shape[1], shrinkage=0.0, rounds=3)
+    return Detector(mean, scale, (Part(shape, member, limit),))
 
 
 def about(**changes):

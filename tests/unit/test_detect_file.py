@@ -10,7 +10,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper
 
 from agent.detect import metadata, onnx, protobuf
-from agent.fit.detection import mahalanobis
+from agent.fit.detection import detector as whole
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +177,7 @@ def test_external_tensors_are_refused(content):
 
 def test_operators_that_can_make_anything_from_nothing_are_refused(content):
     def add(model):
-        model.graph.node.append(helper.make_node("ConstantOfShape", ["as_tags"], ["big"]))
+        model.graph.node.append(helper.make_node("ConstantOfShape", ["as_tags_0"], ["big"]))
 
     with pytest.raises(ValueError, match="operator ConstantOfShape is not allowed"):
         onnx.load(other(content, add))
@@ -203,9 +203,9 @@ def test_the_file_computes_what_the_fit_computes(content):
     params, made = onnx.load(content), models.detector()
     rows = models.plant(400, 2)
     rows[200:, 1] += 3.0
-    windows = np.lib.stride_tricks.sliding_window_view(rows, made.shape.window, axis=0).transpose(0, 2, 1)
+    windows = np.lib.stride_tricks.sliding_window_view(rows, made.window, axis=0).transpose(0, 2, 1)
     score, contribution = onnx.score(params, windows)
-    expected, parts = mahalanobis.score(made, rows)
+    expected, parts = whole.score(made, rows)
     np.testing.assert_allclose(score, expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(contribution, parts, rtol=1e-3, atol=1e-3)
     assert score[:190].max() < score[201:].min()

@@ -7,8 +7,8 @@ import pytest
 from agent.core.nouns import Kind
 from agent.core.units import UNITS
 from agent.detect import onnx
-from agent.fit.detection import mahalanobis
-from agent.fit.detection.mahalanobis import Shape
+from agent.fit.detection import detector as whole
+from agent.fit.detection.folding import Folding
 from agent.fit.detection.threshold import peaks, persistent, threshold
 from agent.fit.detector import fit
 from agent.fit.recording import FitError
@@ -81,13 +81,13 @@ def test_collinear_tags_are_told_apart_where_z_scores_are_not():
         cause -= np.linspace(0, 1, n)[:, None] * cause[-1]
         return cause @ mix + draw.normal(size=(n, 8)) * 0.3
 
-    made = models.detector(healthy(4000), Shape((2, 4, 2), 0.0, 3))
+    made = models.detector(healthy(4000), Folding(8, stretches=(2, 4, 2)))
     right = by_z = 0
     for trial in range(80):
         tag = trial % 8
         rows = healthy(300)[:8]
         rows[:, tag] += 3.0
-        right += mahalanobis.score(made, rows)[1][-1].argmax() == tag
+        right += whole.score(made, rows)[1][-1].argmax() == tag
         by_z += np.abs((rows - made.mean) / made.scale).mean(axis=0).argmax() == tag
     assert right >= 76
     assert by_z < 40
@@ -161,7 +161,7 @@ def test_where_and_another_name_live(tmp_path):
     [
         ({"tags": ["pump/speed", "pump/none"]}, "pump/none"),
         ({"tags": ["pump/speed", "pump/speed"]}, "named twice"),
-        ({"rows": slice(0, 30)}, "windows of 10 rows for 3 tags, expected"),
+        ({"rows": slice(0, 30)}, "windows of 10 rows for 3 tags, are too few: expected about 63 rows"),
         ({"rows": slice(0, 5)}, "no 10 rows on end"),
         ({"persistence": (4, 3)}, "persistence 4 of 3"),
         ({"window": 1}, "window 1"),

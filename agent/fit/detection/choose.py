@@ -1,30 +1,33 @@
-"""Chooses the shape of a detector, its limit and its hold-out score, without labels, in blocks not fitted on.
+"""Chooses a detector, its limit and its hold-out score, without labels: healthy rows not fitted on, and the same rows
+with simulated faults. The candidate is taken that finds most at the stated false-alarm budget:
 
-Of the shapes that the recording can carry the one is taken that needs the smallest step of a tag to alarm
-(geometric mean over tags, in each tag's spread) at the stated false-alarm budget.
+    found = share of faulty rows that alarm with the largest contribution at a faulty tag, mean over the faults
+
+First every folding with one family, then every family with the best foldings, then the best with each other family.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from typing import Any
 
 import numpy as np
 
 from agent.core.nouns import F8, I8
-from agent.fit.detection import mahalanobis
-from agent.fit.detection.mahalanobis import Detector, Shape
+from agent.fit.detection import detector as whole
+from agent.fit.detection import folding, folds, mahalanobis, member, pca, similarity
+from agent.fit.detection.detector import Detector, Part
+from agent.fit.detection.folding import Folding
+from agent.fit.detection.folds import Healthy
+from agent.fit.detection.member import Member
 from agent.fit.detection.threshold import Threshold, peaks, persistent, threshold
 from agent.fit.recording import FitError
 
-FOLDS = 5
-# Windows needed for each feature: below it a covariance is guesswork.
-WINDOWS_A_FEATURE = 5
-SHRINKAGES = (0.0, 0.1, 0.5)
-ROUNDS = (0, 3)
-# Shares of a window, newest stretch first. Short stretches at both ends give each tag's rate of change.
-FOLDINGS = ((1.0,), (0.3, 0.7), (0.1, 0.8, 0.1), (0.1, 0.233, 0.567, 0.1))
+FAMILIES: Mapping[str, Any] = {"mahalanobis": mahalanobis, "pca": pca, "similarity": similarity}
+KINDS = ("auto", *FAMILIES)
+LEADERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,126 +41,232 @@ class Choices:
     period_s: float
     persistence: tuple[int, int]
     hold_rows: int
+    kind: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A family with its folding and settings."""
+
+    family: str
+    folding: Folding
+    settings: tuple[tuple[str, float], ...]
+
+    def __str__(self) -> str:
+        said = ", ".join(f"{name} {value:g}" for name, value in self.settings)
+        return f"{self.family} of {self.folding}, {said}"
+
+    def fitted(self, feature: F8, tags: int) -> Member:
+        """The member that healthy features make."""
+        made: Member = FAMILIES[self.family].fit(feature, tags, **dict(self.settings))
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How candidates did together. found: see above; alarmed: the same without regard to the tag."""
+
+    candidates: tuple[Candidate, ...]
+    found: float
+    alarmed: float
+
+    def __str__(self) -> str:
+        return " with ".join(str(each) for each in self.candidates)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Made:
-    """The detector fitted on all rows; its limit from cross-validation; a hold-out test on the last fifth of the same
-    method fitted, chosen and limited on the rest. held_out f8[n]: the published scores that gave the limit, over it."""
+    """The detector fitted on all rows; its limit from rows not fitted on; a hold-out test on the last fifth of the same
+    method fitted, chosen and limited on the rest. held_out: the published scores that gave the limit, over it, in
+    unbroken runs; last: those of the hold-out test; compared: all that was tried, the best first."""
 
     detector: Detector
+    chosen: Judged
     threshold: Threshold
     holdout: dict[str, float]
-    held_out: F8
+    held_out: tuple[F8, ...]
+    last: tuple[F8, ...]
+    compared: tuple[Judged, ...]
 
 
-def make(runs: Sequence[F8], choices: Choices, path: str) -> Made:
-    """The detector that these unbroken runs of healthy rows f8[n, C] can carry; FitError where there is none."""
-    windows = sum(len(run) - choices.window + 1 for run in runs)
-    shapes = _shapes(choices.window, runs[0].shape[1], windows * (FOLDS - 1) // FOLDS * (FOLDS - 1) // FOLDS)
-    if not shapes:
-        least = WINDOWS_A_FEATURE * runs[0].shape[1] * FOLDS**2 // (FOLDS - 1) ** 2 + 1
-        raise FitError(
-            f"{path}: {windows} windows of {choices.window} rows for {runs[0].shape[1]} tags, expected {least} or more"
-        )
-    early, late = _split(runs, choices.window)
-    shape, before = _choose(early, shapes, choices)
-    trial = _detector(early, shape, before.limit)
-    scores = _held_out_scores(runs, shape, choices)
-    found = _limited(scores, shape, choices)
-    made = _detector(runs, shape, found.limit)
-    return Made(made, found, _score_holdout(trial, late, choices), np.concatenate(scores) / found.limit)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """What a candidate says of one fold: d f8 of each judged run; of faulty windows d f8[F, m] and the tag with the
+    largest contribution i8[F, m]."""
+
+    judged: list[F8]
+    faulty: F8
+    top: I8
 
 
-def _shapes(window: int, tags: int, windows: int) -> list[Shape]:
-    """Candidates that so many windows can carry."""
-    stretches = []
-    for shares in FOLDINGS:
-        rows = [max(1, round(share * window)) for share in shares[1:]]
-        newest = window - sum(rows)
-        if newest >= 1 and len(shares) * tags * WINDOWS_A_FEATURE <= windows:
-            stretches.append((newest, *rows))
-    return [Shape(*each) for each in product(dict.fromkeys(stretches), SHRINKAGES, ROUNDS)]
+_Told = Mapping[Candidate, list[_Run]]
 
 
-def _split(runs: Sequence[F8], window: int) -> tuple[list[F8], list[F8]]:
-    """The first four fifths of the rows, and the rest."""
-    left = sum(len(run) for run in runs) * (FOLDS - 1) // FOLDS
-    early, late = [], []
-    for run in runs:
-        early.append(run[:left] if left > 0 else run[:0])
-        late.append(run[max(left, 0) :])
-        left -= len(run)
-    return [r for r in early if len(r) >= window], [r for r in late if len(r) >= window]
+def make(runs: Sequence[F8], choices: Choices, path: str, calibration: Sequence[F8] = ()) -> Made:
+    """The detector that these unbroken runs of healthy rows f8[n, C] can carry, with the limit from `calibration`
+    where there is one, else from blocks left out; FitError where there is none."""
+    early, late = folds.split(runs, calibration, choices.window)
+    material = folds.prepared(*early, choices.window)
+    candidates = _candidates(material, choices)
+    if not candidates:
+        raise FitError(f"{path}: {_too_few(material, choices)}")
+    compared = _compared(material, candidates, choices)
+    chosen = compared[0].candidates
+    trial = _finished(material, chosen, choices)[0]
+    last = [persistent(whole.score(trial, run)[0], choices.persistence) for run in late]
+    material = folds.prepared(runs, calibration, choices.window)
+    made, found, held_out = _finished(material, chosen, choices)
+    return Made(made, compared[0], found, _holdout(last, choices), tuple(held_out), tuple(last), tuple(compared))
 
 
-def _standard(runs: Sequence[F8]) -> tuple[F8, F8]:
-    value = np.vstack(runs)
-    return value.mean(axis=0), value.std(axis=0)
+def _candidates(material: Healthy, choices: Choices) -> list[Candidate]:
+    """All that the windows can carry, of the families asked for."""
+    families = FAMILIES if choices.kind == "auto" else {choices.kind: FAMILIES[choices.kind]}
+    windows = min(len(fold.fitted) for fold in material.folds)
+    return [
+        Candidate(name, each, tuple(setting.items()))
+        for each in folding.foldings(choices.window)
+        for name, family in families.items()
+        for setting in family.settings(material.tags * each.features, windows)
+    ]
 
 
-def _detector(runs: Sequence[F8], shape: Shape, limit: float) -> Detector:
-    mean, scale = _standard(runs)
-    folded = np.vstack([mahalanobis.features((run - mean) / scale, shape) for run in runs])
-    return Detector(mean, scale, shape, mahalanobis.fit(folded, len(mean), shape), limit)
-
-
-def _choose(runs: Sequence[F8], shapes: Sequence[Shape], choices: Choices) -> tuple[Shape, Threshold]:
-    """The shape whose smallest alarming steps have the least geometric mean over tags."""
-    best: tuple[float, Shape, Threshold] | None = None
-    for shape in shapes:
-        found = _limited(_held_out_scores(runs, shape, choices), shape, choices)
-        made = _detector(runs, shape, found.limit)
-        steps = mahalanobis.smallest_step(made.ellipsoid, len(made.mean), found.limit)
-        size = float(np.log(steps).mean())
-        if best is None or size < best[0]:
-            best = size, shape, found
-    if best is None:
-        raise FitError("no shape of window to choose from")
-    return best[1], best[2]
-
-
-def _held_out_scores(runs: Sequence[F8], shape: Shape, choices: Choices) -> list[F8]:
-    """Persistent scores of each block of windows under the ellipsoid of the other blocks, in unbroken runs.
-
-    Windows that share a row with the block are left out of both sides of the fit.
-    """
-    mean, scale = _standard(runs)
-    folded = [mahalanobis.features((run - mean) / scale, shape) for run in runs]
-    feature = np.vstack(folded)
-    run_of = np.repeat(np.arange(len(folded)), [len(f) for f in folded])
-    index = np.arange(len(feature))
-    scores = []
-    for block in np.array_split(index, FOLDS):
-        fitted = (index < block[0] - shape.window) | (index > block[-1] + shape.window)
-        ellipsoid = mahalanobis.fit(feature[fitted], len(mean), shape)
-        distance = np.sqrt(mahalanobis.distance2(ellipsoid, feature[block]))
-        scores += [persistent(run, choices.persistence) for run in _unbroken(distance, run_of[block])]
-    return scores
-
-
-def _limited(scores: Sequence[F8], shape: Shape, choices: Choices) -> Threshold:
-    return threshold(
-        scores,
-        budget_alarms_per_day=choices.budget_alarms_per_day,
-        period_s=choices.period_s,
-        apart=shape.window,
+def _too_few(material: Healthy, choices: Choices) -> str:
+    """Four fifths of the rows choose, four fifths of their windows are fitted on, those that share a row left out."""
+    rows = sum(len(run) for run in material.z)
+    windows = mahalanobis.WINDOWS_A_FEATURE * material.tags + 2 * choices.window
+    least = math.ceil((windows * 1.25 + choices.window) * 1.25)
+    return (
+        f"{rows} rows to choose by, in windows of {choices.window} rows for {material.tags} tags, are too few:"
+        f" expected about {least} rows or more"
     )
 
 
-def _unbroken(score: F8, run_of: I8) -> list[F8]:
-    return np.split(score, np.flatnonzero(np.diff(run_of)) + 1)
+def _compared(material: Healthy, candidates: Sequence[Candidate], choices: Choices) -> list[Judged]:
+    """Every folding with one setting of each family, every setting of the best foldings, then pairs; best first."""
+    told: dict[Candidate, list[_Run]] = {}
+    first = list({(each.family, each.folding): each for each in candidates}.values())
+    judged = [_judged((each,), material, told, choices) for each in first]
+    best = dict.fromkeys(each.candidates[0].folding for each in _best_first(judged))
+    leaders = list(best)[:LEADERS]
+    rest = [each for each in candidates if each.folding in leaders and each not in told]
+    judged = _best_first(judged + [_judged((each,), material, told, choices) for each in rest])
+    if choices.kind == "auto":
+        pairs = _pairs([each.candidates[0] for each in judged])
+        judged += [_judged(pair, material, told, choices) for pair in pairs]
+    return _best_first(judged)
 
 
-def _score_holdout(trial: Detector, late: Sequence[F8], choices: Choices) -> dict[str, float]:
-    runs = [persistent(mahalanobis.score(trial, run)[0], choices.persistence) for run in late]
+def _pairs(singles: Sequence[Candidate]) -> list[tuple[Candidate, Candidate]]:
+    """The best with the best of each other family, and with the best of each other folding."""
+    first = singles[0]
+    others = dict.fromkeys(
+        next(each for each in singles if key(each) == value)
+        for key in (_family, _folding)
+        for value in dict.fromkeys(key(each) for each in singles)
+    )
+    return [(first, other) for other in others if other != first]
+
+
+def _family(candidate: Candidate) -> object:
+    return candidate.family
+
+
+def _folding(candidate: Candidate) -> object:
+    return candidate.folding
+
+
+def _best_first(judged: Sequence[Judged]) -> list[Judged]:
+    """Of equal ones the one tried first, which is the simpler."""
+    return sorted(judged, key=lambda each: -each.found)
+
+
+def _judged(
+    candidates: tuple[Candidate, ...], material: Healthy, told: dict[Candidate, list[_Run]], choices: Choices
+) -> Judged:
+    """How much is found by candidates together, each at its own limit, at the limit of the larger score."""
+    for each in candidates:
+        if each not in told:
+            told[each] = [_told(each, material, k, thinned=True) for k in range(len(material.folds))]
+    own, combined = _limits(candidates, told, choices)
+    found, alarmed = list[float](), list[float]()
+    for k, fold in enumerate(material.folds):
+        a, top = _larger(
+            [(told[c][k].faulty / limit, told[c][k].top) for c, limit in zip(candidates, own, strict=True)]
+        )
+        over = persistent(a, choices.persistence)[:, fold.onset :] > combined.limit
+        right = np.array(
+            [np.isin(at[fold.onset :], fault.tags) for at, fault in zip(top, fold.put, strict=True)], np.bool_
+        )
+        found += (over & right).mean(axis=1).tolist()
+        alarmed += over.mean(axis=1).tolist()
+    return Judged(candidates, float(np.mean(found)), float(np.mean(alarmed)))
+
+
+def _told(candidate: Candidate, material: Healthy, k: int, *, thinned: bool) -> _Run:
+    fold = material.folds[k]
+    feature = material.features(candidate.folding)
+    fitted = fold.thinned if thinned else fold.fitted
+    made = candidate.fitted(feature[fitted], material.tags)
+    faulty = folding.features(fold.faulty, candidate.folding)
+    return _Run(
+        judged=[member.distance(made, feature[part]) for part in fold.judged],
+        faulty=member.distance(made, faulty),
+        top=member.explained(made, faulty, material.tags).argmax(axis=-1),
+    )
+
+
+def _limits(candidates: Sequence[Candidate], told: _Told, choices: Choices) -> tuple[list[float], Threshold]:
+    """The limit of each candidate's own d, and that of the largest d over its limit."""
+    own = [_threshold([d for run in told[each] for d in run.judged], choices).limit for each in candidates]
+    return own, _threshold(_combined(candidates, told, own), choices)
+
+
+def _combined(candidates: Sequence[Candidate], told: _Told, own: Sequence[float]) -> list[F8]:
+    runs = [[d / limit for run in told[each] for d in run.judged] for each, limit in zip(candidates, own, strict=True)]
+    return [np.maximum.reduce(parts) for parts in zip(*runs, strict=True)]
+
+
+def _larger(parts: Sequence[tuple[F8, I8]]) -> tuple[F8, I8]:
+    best, top = parts[0]
+    for a, other in parts[1:]:
+        top = np.where(a > best, other, top)
+        best = np.maximum(a, best)
+    return best, top
+
+
+def _threshold(runs: Sequence[F8], choices: Choices) -> Threshold:
+    """For scores in unbroken runs, which are not yet persistent."""
+    return threshold(
+        [persistent(run, choices.persistence) for run in runs],
+        budget_alarms_per_day=choices.budget_alarms_per_day,
+        period_s=choices.period_s,
+        apart=choices.window,
+    )
+
+
+def _finished(
+    material: Healthy, chosen: tuple[Candidate, ...], choices: Choices
+) -> tuple[Detector, Threshold, list[F8]]:
+    """Fitted on all windows to fit on, with its limit and the published scores of the rows that gave it, over it."""
+    told = {each: [_told(each, material, k, thinned=False) for k in range(len(material.folds))] for each in chosen}
+    own, found = _limits(chosen, told, choices)
+    parts = tuple(
+        Part(
+            each.folding, each.fitted(material.features(each.folding)[material.all], material.tags), limit * found.limit
+        )
+        for each, limit in zip(chosen, own, strict=True)
+    )
+    held_out = [persistent(run, choices.persistence) / found.limit for run in _combined(chosen, told, own)]
+    return Detector(material.mean, material.scale, parts), found, held_out
+
+
+def _holdout(runs: Sequence[F8], choices: Choices) -> dict[str, float]:
     score = np.concatenate(runs) if runs else np.empty(0)
-    alarms = len(peaks(runs, 1.0, choices.window))
-    hours = len(score) * choices.period_s / 3600.0
     return {
         "rows": len(score),
-        "hours": hours,
-        "alarms": alarms,
+        "hours": len(score) * choices.period_s / 3600.0,
+        "alarms": len(peaks(runs, 1.0, choices.window)),
         "over_percent": 100.0 * float(np.mean(score > 1.0)) if len(score) else 0.0,
         "largest": float(score.max()) if len(score) else 0.0,
     }

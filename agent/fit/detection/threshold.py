@@ -43,12 +43,13 @@ class Threshold:
 
 
 def persistent(score: F8, persistence: tuple[int, int]) -> F8:
-    """The k-th largest of the last n of an unbroken run of scores f8[m] (0 before its start): f8[m]."""
+    """The k-th largest of the last n of unbroken runs of scores f8[..., m] (0 before their start): f8[..., m]."""
     k, n = persistence
-    if n == 1 or not len(score):
+    if n == 1 or not score.shape[-1]:
         return score
-    padded = np.concatenate([np.zeros(n - 1), score])
-    return np.sort(np.lib.stride_tricks.sliding_window_view(padded, n), axis=1)[:, n - k]
+    padded = np.concatenate([np.zeros((*score.shape[:-1], n - 1)), score], axis=-1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, n, axis=-1)
+    return np.asarray(np.sort(windows, axis=-1)[..., n - k])
 
 
 def peaks(runs: Sequence[F8], level: float, apart: int) -> F8:
