@@ -252,6 +252,35 @@ def fit_detector(
     )
 
 
+@fit_app.command("rul")
+def fit_rul(
+    runs: Annotated[Path, typer.Argument(metavar="RUNS", help="CSV: unit, time, then one column a tag (group/name).")],
+    unit: Annotated[str, typer.Option(help="Column that names the unit; each runs until it fails.")],
+    time: Annotated[str, typer.Option(help="Column of time: cycles, a unit of time, or ISO 8601 stamps.")],
+    out: Annotated[Path, typer.Option(help="The model file to write (.onnx).")],
+    tags: Annotated[str, typer.Option(help="Tags to use, separated by commas; all numeric ones if left out.")] = "",
+    settings: Annotated[
+        str, typer.Option(help="Tags that tell the operating regime, or none; recognised if left out.")
+    ] = "",
+    censored: Annotated[str, typer.Option(help="Units that had not failed at their last row.")] = "",
+    cap: Annotated[
+        float | None, typer.Option(help="Longest life told; beyond it, more than. Left out: 0.6 of the median life.")
+    ] = None,
+    age: Annotated[
+        str, typer.Option(help="Use age and first rows of a unit: yes, no, or auto (cross-validation decides).")
+    ] = "auto",
+    window: Annotated[int, typer.Option(help="Rows that the model looks back on.")] = 30,
+    time_unit: Annotated[str, typer.Option(help="Of the column of time: cycles, s, min, h, d.")] = "",
+    units: Annotated[Path | None, typer.Option(help="Tag list (CSV) that gives the units.")] = None,
+    report: Annotated[Path | None, typer.Option(help="The page to write; beside the model if left out.")] = None,
+    seed: Annotated[int, typer.Option(help="Of starting weights and folds.")] = 0,
+) -> None:
+    """Learn remaining life from units that ran to failure, as one ONNX file with a calibrated 90 % band."""
+    from agent.cli import fitting
+
+    fitting.rul(runs, out, unit, time, tags, settings, censored, cap, age, window, time_unit, units, report, seed)
+
+
 @fit_app.command("loop")
 def fit_loop(
     recording: Annotated[Path, typer.Argument(help="CSV: time, then one column a tag (group/name).")],

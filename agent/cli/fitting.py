@@ -89,6 +89,48 @@ def detector(
     )
 
 
+def rul(
+    runs: Path,
+    out: Path,
+    unit: str,
+    time: str,
+    tags: str,
+    settings: str,
+    censored: str,
+    cap: float | None,
+    age: str,
+    window: int,
+    time_unit: str,
+    units: Path | None,
+    report: Path | None,
+    seed: int,
+) -> None:
+    """Fit, report, write the model and its page."""
+    ages = {"auto": None, "yes": True, "no": False}
+    if age not in ages:
+        fail(f"--age {age}: expected yes, no or auto", 2)
+    if time_unit not in ("", "cycles", "ms", "s", "min", "h", "d"):
+        fail(f"--time-unit {time_unit}: expected cycles, s, min, h or d", 2)
+    told = () if settings == "none" else names(settings) or None
+    _fit(
+        "rul",
+        runs,
+        out=out,
+        unit=unit,
+        time=time,
+        tags=names(tags) or None,
+        settings=told,
+        censored=names(censored),
+        cap=cap,
+        from_new=ages[age],
+        window=window,
+        time_unit=time_unit,
+        units=_units(units),
+        page=report or out.with_suffix(".html"),
+        seed=seed,
+    )
+
+
 def _fit(model: str, recording: Path, **options: Any) -> None:
     """Run `agent.fit.<model>.fit` and print its report; what it refuses is one line and exit 1."""
     try:

@@ -58,6 +58,21 @@ def score(
 
 
 @app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="RUL", help="What fit rul made (.onnx).", show_default=False)],
+    table: Annotated[Path, typer.Argument(help="CSV: unit, time, then one column a tag.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The CSV to write: unit, time, p5, p50, p95, more_than, note.")],
+    unit: Annotated[str, typer.Option(help="Column of the unit, where it is not named as when fitted.")] = "",
+    time: Annotated[str, typer.Option(help="Column of time, where it is not named as when fitted.")] = "",
+) -> None:
+    """Say the remaining life of each unit after each row, by the daemon's own code: a 90 % interval, in the unit of the
+    column of time. Beyond the cap, p95 is inf and more_than is the cap; without an estimate, note says why."""
+    from agent.cli import predicting
+
+    predicting.run(model, table, out, unit, time)
+
+
+@app.command()
 def approve(
     twin: TwinFile,
     by: Annotated[str, typer.Option(help="Your name; it is written into the file.")],

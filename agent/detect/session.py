@@ -1,6 +1,6 @@
-"""An ONNX file opened: what it may contain, checked before a runtime sees it, and runs with numpy arrays in and out.
+"""An ONNX file opened: checked before a runtime sees it, then run with numpy arrays in and out.
 
-The one module that imports onnxruntime, and only when a file is opened.
+The one module that imports onnxruntime, and only when a file is opened. Where onnxruntime cannot run, numpy does.
 """
 
 from __future__ import annotations
@@ -12,44 +12,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from agent.core.graph import evaluation, limits
+from agent.core.graph.nouns import Graph, Port
 from agent.core.nouns import F8
-from agent.detect import protobuf
-from agent.detect.protobuf import Contents
 
 F4 = npt.NDArray[np.float32]
 
-LARGEST_FILE = 16 * 2**20
 LARGEST_F4 = float(np.finfo(np.float32).max)
+admitted = limits.admitted
 
-# Arithmetic whose output is not larger than its inputs allow, layers, and trees. Nothing that loops, branches, draws
-# random numbers or makes an output of any size from a few bytes (ConstantOfShape, Expand, Tile, Resize, Range, Pad).
-_ARITHMETIC = "Abs Add Clip Div Erf Exp Identity Log Max Min Mul Neg Pow Reciprocal Sign Sqrt Sub Sum Where Cast"
-_REDUCTIONS = "ArgMax ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum ReduceSumSquare ReduceLogSumExp TopK"
-_LAYERS = "AveragePool BatchNormalization Conv Gemm GlobalAveragePool LayerNormalization MatMul MaxPool"
-_ACTIVATIONS = "Elu Gelu HardSigmoid LeakyRelu Relu Selu Sigmoid Softmax Softplus Tanh"
-_SHAPES = "Concat Constant Flatten Gather Reshape Shape Slice Squeeze Transpose Unsqueeze"
-_TREES = "ai.onnx.ml.Scaler ai.onnx.ml.TreeEnsembleRegressor"
-OPERATORS = frozenset(f"{_ARITHMETIC} {_REDUCTIONS} {_LAYERS} {_ACTIVATIONS} {_SHAPES} {_TREES}".split())
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """An input or output of a graph: its element type in onnxruntime's words; shape, a name or None where any size."""
-
-    name: str
-    type: str
-    shape: tuple[int | str | None, ...]
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.type} {list(self.shape)}"
+# Why onnxruntime must not be imported by this process (a child that tried was killed); "" while nothing is known.
+_KEPT_OUT: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Session:
-    """One opened graph: one session, one thread, shared by all that use the file."""
+    """One opened graph: one session, one thread, shared by all that use the file. by: what runs it, and why that."""
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    by: str
     _run: Any = field(repr=False)
 
     def run(self, *arrays: F8) -> list[F8]:
@@ -65,31 +47,21 @@ class Session:
         return outputs
 
 
-def admitted(content: bytes) -> Contents:
-    """What a file holds; ValueError says why it must not be opened."""
-    if len(content) > LARGEST_FILE:
-        raise ValueError(f"{len(content)} bytes, expected at most {LARGEST_FILE}")
-    try:
-        held = protobuf.contents(content)
-    except ValueError as error:
-        raise ValueError(f"not an ONNX file: {error}") from error
-    if held.external:
-        raise ValueError("it keeps tensors in other files; expected everything in one file")
-    if held.functions or held.subgraphs:
-        raise ValueError("it has functions or subgraphs (If, Loop, Scan); expected a plain graph")
-    strange = sorted(held.operators - OPERATORS)
-    if strange:
-        raise ValueError(f"operator {', '.join(strange)} is not allowed in a model")
-    return held
+def keep_out(why: str) -> None:
+    """Never import onnxruntime in this process: `opened` gives sessions that numpy runs, and says why."""
+    _KEPT_OUT["onnxruntime"] = why
 
 
 def opened(content: bytes) -> Session:
-    """A session of an admitted file; ValueError where the runtime refuses it or is not here."""
+    """A session of a file; ValueError where it may not be run, or the runtime refuses it."""
+    graph = admitted(content)
+    if _KEPT_OUT:
+        return by_numpy(graph, _KEPT_OUT["onnxruntime"])
     try:
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as errors
     except ImportError as error:
-        raise ValueError(f"onnxruntime cannot be loaded here: {error}") from error
+        return by_numpy(graph, f"onnxruntime cannot be loaded here: {error}")
     options = onnxruntime.SessionOptions()
     # The default spins a whole core between two runs.
     options.intra_op_num_threads = 1
@@ -102,7 +74,20 @@ def opened(content: bytes) -> Session:
         made = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except (*refusals, *others) as error:
         raise ValueError(f"onnxruntime refuses it: {error}") from error
-    return Session(_ports(made.get_inputs()), _ports(made.get_outputs()), _runner(made, refusals))
+    by = f"onnxruntime {onnxruntime.__version__}"
+    return Session(_ports(made.get_inputs()), _ports(made.get_outputs()), by, _runner(made, refusals))
+
+
+def by_numpy(graph: Graph, why: str) -> Session:
+    """A session that numpy runs; ValueError names the operators that it has not."""
+    missing = evaluation.missing(graph)
+    if missing:
+        raise ValueError(f"{why}; and operator {', '.join(missing)} has no numpy evaluation")
+
+    def run(names: Any, feed: dict[str, Any]) -> Any:
+        return evaluation.run(graph, list(feed.values()))
+
+    return Session(graph.inputs, graph.outputs, f"numpy ({why})", run)
 
 
 def _ports(found: Any) -> tuple[Port, ...]:

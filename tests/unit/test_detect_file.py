@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-from agent.detect import metadata, onnx, protobuf
+from agent.core.graph import reading
+from agent.detect import metadata, onnx
 from agent.fit.detection import detector as whole
 
 
@@ -37,7 +38,7 @@ def test_loads_and_says_what_it_reads(content):
 
 def test_metadata_comes_back_as_it_was(content):
     said = models.about()
-    read = metadata.parse(protobuf.contents(content).metadata)
+    read = metadata.parse(reading.read(content).metadata)
     assert read.props() == said.props()
     assert read.tags == said.tags
 
@@ -193,10 +194,10 @@ def test_subgraphs_and_foreign_operators_are_refused(content):
 
 def test_the_walk_finds_what_the_onnx_package_finds(content):
     model = ModelProto.FromString(content)
-    found = protobuf.contents(content)
+    found = reading.read(content)
     assert found.operators == {n.op_type for n in model.graph.node}
     assert found.metadata == {p.key: p.value for p in model.metadata_props}
-    assert (found.external, found.subgraphs, found.functions) == (False, False, False)
+    assert [p.name for p in found.inputs] == [p.name for p in model.graph.input]
 
 
 def test_the_file_computes_what_the_fit_computes(content):
