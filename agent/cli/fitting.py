@@ -69,6 +69,7 @@ def detector(
     exclude: Path | None,
     kind: str,
     calibrate: Path | None,
+    twin: Path | None,
 ) -> None:
     """Fit, report, write."""
     _fit(
@@ -86,6 +87,7 @@ def detector(
         exclude=exclude,
         kind=kind,
         calibrate=calibrate,
+        twin=twin,
     )
 
 
