@@ -229,18 +229,20 @@ def _tag_problems(file: str, params: Any, asset: Asset, rows: Sequence[TagRow]) 
     out = []
     for name, unit in zip(params.tags, stated, strict=True):
         row = known.get(name)
+        if row is None and name.rpartition(".")[0] in known:
+            continue  # what another model gives of a tag: see `agent.config.modelinputs`
         if row is None:
             text = f"reads tag {name}, which class {asset.kind} does not have{hint(name, known)}"
         elif no_number(row):
             text = f"reads tag {name}, which is {no_number(row)} in class {asset.kind}, expected a number"
         else:
-            text = _unit_problem(name, unit, row.unit)
+            text = unit_problem(name, unit, row.unit)
         if text:
             out.append(problem(Mark(file), text))
     return out
 
 
-def _unit_problem(name: str, unit: str, have: str) -> str:
+def unit_problem(name: str, unit: str, have: str) -> str:
     """Why a model's unit does not fit a tag's; "" where it does, or where the model states none."""
     try:
         if not unit or units.same(unit, have):
