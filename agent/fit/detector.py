@@ -88,6 +88,7 @@ def fit(
     exclude: str | Path | None = None,
     kind: str = "auto",
     calibrate: str | Path | None = None,
+    page: bool = True,
 ) -> Report:
     """Makes a detector from a recording of the healthy machine and writes it to `out`.
 

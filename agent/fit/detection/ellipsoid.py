@@ -19,7 +19,7 @@ from agent.core.nouns import F8
 # Of a feature, in spreads of its tag's rows: a tag that stood still in part of the recording is not judged finer.
 SMALLEST_SPREAD = 1e-3
 # A trend counts where it is so many standard errors; it is taken to go on for so many times the recording.
-SURE, ONWARD = 4.0, 4.0
+SURE, ONWARD = 2.0, 5.0
 BLOCKS = 8
 
 
