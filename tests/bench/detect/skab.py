@@ -115,9 +115,10 @@ def main(root):
         )
     )
     for alarms, days, over in free:
+        spread_of = f"{100 * min(over):.1f} .. {100 * max(over):.1f} over {len(over)} fits"
         print(
             f"without anomalies: {alarms} alarms in {24 * days:.2f} h, {alarms / days:.0f} a day; over the limit"
-            f" {100 * np.mean(over):.1f} % of rows ({100 * min(over):.1f} .. {100 * max(over):.1f} over {len(over)} fits)"
+            f" {100 * np.mean(over):.1f} % of rows ({spread_of})"
         )
 
 
