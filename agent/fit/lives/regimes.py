@@ -53,7 +53,7 @@ def points(rows: F8, most: int = MOST) -> F8:
     for _ in range(most):
         distance = _squares(rows, centres)
         if float(distance.min(axis=1).sum()) <= LEFT_OVER * total:
-            return np.asarray(_usual(rows, centres), np.float64)
+            return _usual(rows, centres)
         centres = np.vstack([centres, rows[distance.min(axis=1).argmax()]])
         for _ in range(8):
             nearest = _squares(rows, centres).argmin(axis=1)
