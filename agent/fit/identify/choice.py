@@ -2,7 +2,7 @@
 
 Within a family the smallest model within one standard error of the family's best is taken (paired, on the logarithm
 of the error); between families the one with the lowest geometric mean over blocks. A refinement that does not lower
-it is not kept.
+it is not kept: where some of a family do, the others do not stand for it.
 """
 
 from __future__ import annotations
@@ -100,19 +100,20 @@ def compared(
     scores, splits = Scores(), folds(pieces, orders)
     scores.rivals.update(holdout.rivals([(f.block, f.train, f.test) for f in splits]))
 
-    def tried(candidates: Sequence[Candidate]) -> Candidate:
+    def tried(candidates: Sequence[Candidate], under: float = np.inf) -> Candidate:
         for candidate in candidates:
             scores.plants[candidate] = _plants(splits, frame, candidate, seed)
             scores.models[candidate] = _errors(splits, frame, scores.plants[candidate])
             say(f"  {candidate}: " + " ".join(f"{e:.3f}" for e in scores.folds(candidate)))
-        return within_one_error(scores, candidates)
+        return within_one_error(scores, [c for c in candidates if scores.mean(c) < under] or candidates)
 
     known = sorted(set.intersection(*(set(f.starts) for f in splits)))
     plain = tried([Candidate("linear", n) for n in known])
     families = [plain, tried([Candidate("refined", plain.order)])]
     if nonlinear:
         near = [plain.order + more for more in MORE if plain.order + more in known]
-        families.append(tried([Candidate("tanh", n, h) for n in near for h in UNITS]))
+        under = min(map(scores.mean, families))
+        families.append(tried([Candidate("tanh", n, h) for n in near for h in UNITS], under))
     chosen = min(families, key=scores.mean)
     return scores, chosen, _why(scores, families, chosen)
 
