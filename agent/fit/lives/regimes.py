@@ -65,7 +65,7 @@ def points(rows: F8, most: int = MOST) -> F8:
 def _usual(rows: F8, centres: F8) -> F8:
     """Without the centres that hardly any row is near to."""
     share = np.bincount(_squares(rows, centres).argmin(axis=1), minlength=len(centres)) / len(rows)
-    return np.asarray(centres[share >= SEEN])
+    return np.asarray(centres[share >= SEEN], np.float64)
 
 
 def _squares(rows: F8, centres: F8) -> F8:
