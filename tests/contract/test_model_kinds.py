@@ -1,4 +1,4 @@
-"""What every kind of model keeps to, whatever it computes: asked of two models that we ship, and of a small life model."""
+"""What every kind of model keeps to, whatever it computes: asked of two models we ship, and of a small life model."""
 
 import importlib
 from pathlib import Path

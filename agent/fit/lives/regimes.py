@@ -48,7 +48,7 @@ def points(rows: F8, most: int = MOST) -> F8:
 
     k-means (Lloyd), each further centre begun at the row that is farthest from all others: no random start."""
     total = float(np.square(rows - rows.mean(axis=0)).sum())
-    centres = rows.mean(axis=0)[None]
+    centres = np.asarray(rows.mean(axis=0)[None], np.float64)
     first = centres
     for _ in range(most):
         distance = _squares(rows, centres)
