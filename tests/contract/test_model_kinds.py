@@ -1,10 +1,11 @@
-"""What every kind of model keeps to, whatever it computes: asked of the two models that we ship."""
+"""What every kind of model keeps to, whatever it computes: asked of two models we ship, and of a small life model."""
 
 import importlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rul_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stnp
@@ -13,7 +14,7 @@ from agent.core import quality, wire
 from agent.core.nouns import Frame, Kind, Mode, Names, Role, Values
 
 MODELS = Path(__file__).parents[2] / "configs" / "models"
-KINDS = [("twin", "two-tank.twin.json"), ("detect.onnx", "two-tank.detector.onnx")]
+KINDS = [("twin", "two-tank.twin.json"), ("detect.onnx", "two-tank.detector.onnx"), ("detect.rul", None)]
 SECOND = 1_000_000_000
 HEALTHY = {
     "pump/speed": 68.7, "pump/flow": 0.992, "pump/pressure": 0.159, "valve/position": 50.9, "upper/level": 0.302,
@@ -26,7 +27,8 @@ NAMES = Names(HEALTHY)
 def model(request):
     kind, file = request.param
     module = importlib.import_module(f"agent.{kind}")
-    return module, module.load((MODELS / file).read_bytes())
+    content = (MODELS / file).read_bytes() if file else rul_models.content(rul_models.about(tuple(HEALTHY)))
+    return module, module.load(content)
 
 
 def frame(t_s, value=None, status=None, dt_s=1.0):

@@ -22,7 +22,7 @@ FINAL_MEMBERS = 10
 # Rows of a unit are nearly the same from one to the next: each member learns from each third one, another third each.
 STRIDE = 3
 STEPS = 1800
-SIZES = (*(Size((32, 16), decay, STEPS) for decay in (0.3, 0.7, 1.5)), Size((64, 32), 0.7, STEPS))
+SIZES = tuple(Size(hidden, decay, STEPS) for hidden in ((32, 16), (32, 16, 8)) for decay in (0.7, 1.2))
 RIDGE = 10.0
 
 

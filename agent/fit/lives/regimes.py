@@ -49,7 +49,7 @@ def points(rows: F8, most: int = MOST) -> F8:
     k-means (Lloyd), each further centre begun at the row that is farthest from all others: no random start."""
     total = float(np.square(rows - rows.mean(axis=0)).sum())
     centres = np.asarray(rows.mean(axis=0)[None], np.float64)
-    first: F8 = centres
+    first = centres
     for _ in range(most):
         distance = _squares(rows, centres)
         if float(distance.min(axis=1).sum()) <= LEFT_OVER * total:
