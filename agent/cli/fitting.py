@@ -88,6 +88,7 @@ def detector(
         kind=kind,
         calibrate=calibrate,
     )
+    signing.made_here(out)
 
 
 def rul(
