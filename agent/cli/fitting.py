@@ -70,6 +70,7 @@ def detector(
     exclude: Path | None,
     kind: str,
     calibrate: Path | None,
+    twin: Path | None,
 ) -> None:
     """Fit, report, write."""
     _fit(
@@ -87,6 +88,7 @@ def detector(
         exclude=exclude,
         kind=kind,
         calibrate=calibrate,
+        twin=twin,
     )
     signing.made_here(out)
 

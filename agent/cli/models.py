@@ -49,12 +49,13 @@ def score(
     out: Annotated[Path, typer.Option(help="The CSV to write: a row for each row of DATA.")],
     tags: Annotated[str, typer.Option(help="TAG=COLUMN,... where a column has another name than its tag.")] = "",
     where: Where = None,
+    twin: Annotated[Path | None, typer.Option(help="The twin's file, for a detector that reads its residuals.")] = None,
 ) -> None:
     """Run a detector over a recording, by the daemon's own code: time, score, limit, alarm (0 or 1), and each tag's
     part in the score; empty where there is no score (window not full, a value missing, not in --where)."""
     from agent.cli import scoring, telling
 
-    scoring.run(model, recording, out, telling.names(tags), telling.where(where or []))
+    scoring.run(model, recording, out, telling.names(tags), telling.where(where or []) or {}, twin)
 
 
 @app.command()

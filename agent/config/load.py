@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.config import consistency, derived, endpoints, files, settings, yaml
+from agent.config import consistency, derived, endpoints, files, modelinputs, settings, yaml
 from agent.config.effective import Effective, TagLists, effective
 from agent.config.endpoints import Endpoint, Places
 from agent.config.modelfiles import Admission, LoadedModel, ModelFiles
@@ -177,6 +177,7 @@ def _asset(
     out += [*consistency.row_problems(here.tag_tree, here.rows), *derived.problems(here.tag_tree, here.rows)]
     out += consistency.tag_problems(tree, asset, here, names if len(models) == _expected(here.kind) else None)
     out += _point_problems(asset, here, models)
+    out += modelinputs.problems(asset.id, models, [spec.name for spec in here.kind.models], here.tag_tree.value)
     sources = _sources(asset, here, tree, out)
     refused = {name: why for (of, name), why in model_files.refused.items() if of == asset.id}
     return LoadedAsset(asset, here.kind, here.rows, here.tag_tree, sources, models, refused)

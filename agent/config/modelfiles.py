@@ -40,6 +40,7 @@ class LoadedModel:
     every: int
     life_lead_h: float = 72.0
     baseline: Baseline | None = None
+    most_ms: float = 5.0
     promotion: Promotion | None = None
     file_sha256: str = ""
     by: str = ""
@@ -121,10 +122,13 @@ class ModelFiles:
 
     def of(self, asset: Asset, specs: Sequence[ModelFile], rows: Sequence[TagRow]) -> tuple[LoadedModel, ...]:
         """The models of an asset that can be used with its tags."""
-        pairs = [(self._one(asset, spec, rows), self._beside(asset, spec, rows)) for spec in specs]
-        self.out += [each for old, new in pairs for each in _shadow_problems(old, new)]
-        # A shadow of a model that is absent would have nothing to be compared with.
-        return tuple(model for pair in pairs if pair[0] for model in pair if model is not None)
+        found = list[LoadedModel]()
+        for spec in specs:
+            old, new = self._one(asset, spec, rows), self._beside(asset, spec, rows)
+            self.out += _shadow_problems(old, new)
+            # A shadow without the model that it runs beside is none.
+            found += [model for model in (old, new if old else None) if model is not None]
+        return tuple(found)
 
     def _beside(self, asset: Asset, spec: ModelFile, rows: Sequence[TagRow]) -> LoadedModel | None:
         """The shadow of a model; None where it has none that can be used."""
@@ -161,6 +165,7 @@ class ModelFiles:
             spec.every,
             spec.life_lead_h,
             baseline.here(getattr(params, "baseline", None), asset.id),
+            spec.most_ms,
             file_sha256=self.sha256[file],
             by=getattr(getattr(params, "session", None), "by", ""),
         )
@@ -187,7 +192,7 @@ def _try(kind: str, content: bytes, state_dir: Path) -> None:
 
 def _shadow_problems(old: LoadedModel | None, new: LoadedModel | None) -> Iterator[Problem]:
     """Why a model and the shadow behind it cannot stand for each other."""
-    if old is None or new is None or new.promotion is None:
+    if old is None or new is None:
         return
     if old.sha256 == new.sha256:
         yield problem(Mark(new.file), f"is the model {old.name} itself, expected another beside it: remove its shadow")
@@ -224,18 +229,20 @@ def _tag_problems(file: str, params: Any, asset: Asset, rows: Sequence[TagRow]) 
     out = []
     for name, unit in zip(params.tags, stated, strict=True):
         row = known.get(name)
+        if row is None and name.rpartition(".")[0] in known:
+            continue  # what another model gives of a tag: see `agent.config.modelinputs`
         if row is None:
             text = f"reads tag {name}, which class {asset.kind} does not have{hint(name, known)}"
         elif no_number(row):
             text = f"reads tag {name}, which is {no_number(row)} in class {asset.kind}, expected a number"
         else:
-            text = _unit_problem(name, unit, row.unit)
+            text = unit_problem(name, unit, row.unit)
         if text:
             out.append(problem(Mark(file), text))
     return out
 
 
-def _unit_problem(name: str, unit: str, have: str) -> str:
+def unit_problem(name: str, unit: str, have: str) -> str:
     """Why a model's unit does not fit a tag's; "" where it does, or where the model states none."""
     try:
         if not unit or units.same(unit, have):

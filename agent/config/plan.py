@@ -89,7 +89,8 @@ def plan(loaded: Loaded, epoch: int = 1) -> Plan:
     """The plan of a configuration."""
     machines = tuple(_asset(a, epoch) for a in loaded.assets)
     read = _sources(loaded, machines)
-    own = _gateway(loaded, read, epoch)
+    timed = [f"{a.id}.{m.name}" for a in machines for p in a.pairs for m in a.models[p.number : p.number + 2]]
+    own = _gateway(loaded, read, timed, epoch)
     assets = (*machines, own)
     sources = (*read, _self(own))
     sinks = (_feed(loaded), *(SinkUnit(s.id, s.type, s.config, _key(s.id, s.type, s.config)) for s in loaded.sinks))
@@ -179,9 +180,9 @@ def _heartbeats(loaded: LoadedAsset) -> tuple[Heartbeat, ...]:
     )
 
 
-def _gateway(loaded: Loaded, read: Sequence[SourceUnit], epoch: int) -> Asset:
+def _gateway(loaded: Loaded, read: Sequence[SourceUnit], timed: Sequence[str], epoch: int) -> Asset:
     sources = {s.id: meters(s, unit.tags) for s, unit in zip(loaded.sources, read, strict=True)}
-    tags = gateway.tags(sources, [(FEED, FEED), *((s.id, s.type) for s in loaded.sinks)])
+    tags = gateway.tags(sources, [(FEED, FEED), *((s.id, s.type) for s in loaded.sinks)], timed)
     return Asset(
         id=GATEWAY,
         epoch=epoch,
@@ -244,7 +245,7 @@ def _routes(tags: Sequence[Tag], assets: Sequence[Asset]) -> tuple[Route, ...]:
 def _asset_key(asset: Asset) -> str:
     parts = {f.name: getattr(asset, f.name) for f in fields(asset) if f.name not in ("epoch", "models", "derived")}
     models = [
-        [m.name, getattr(m.kind, "__name__", ""), m.sha256, m.points, m.modes, m.settle_s, m.every]
+        [m.name, getattr(m.kind, "__name__", ""), m.sha256, m.points, m.modes, m.settle_s, m.every, m.most_ms]
         for m in asset.models
     ]
     return _key(parts, models, asset.derived.texts)

@@ -161,6 +161,10 @@ class ModelFile(Part):
     life_lead_h: Positive = Field(
         default=72.0, description="A remaining life below this is reported, in h: the time that a repair needs ahead."
     )
+    most_ms: Positive = Field(
+        default=5.0,
+        description="CPU time that a step may take, in ms; who takes more again and again is suspended for a while.",
+    )
     shadow: Shadow | None = Field(default=None, description="A new model beside it, see `config options shadow`.")
 
 

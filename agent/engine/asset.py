@@ -43,7 +43,8 @@ class ModelKind(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model of an asset. Its points follow `first` in the asset's points."""
+    """One model of an asset. Its points follow `first` in the asset's points. `most_ms`: CPU time that a step may
+    take, measured by the runtime."""
 
     name: str
     kind: ModelKind
@@ -54,6 +55,7 @@ class Model:
     modes: frozenset[Mode] = frozenset({Mode.RUNNING})
     settle_s: float = 0.0
     every: int = 1
+    most_ms: float = 5.0
 
 
 # What the name of a shadow ends with; no name in a configuration can.
