@@ -90,6 +90,7 @@ def detector(
         calibrate=calibrate,
         twin=twin,
     )
+    signing.made_here(out)
 
 
 def rul(

@@ -18,6 +18,7 @@ from agent.detect.rul_file import UNIT_S
 from agent.fit.lives import runs
 from agent.fit.lives.runs import Runs, Unit
 from agent.fit.recording import FitError
+from agent.runtime.admission import keys, trial
 
 HEADER = ("unit", "time", "p5", "p50", "p95", "more_than", "note")
 
@@ -25,7 +26,9 @@ HEADER = ("unit", "time", "p5", "p50", "p95", "more_than", "note")
 def run(model: Path, table: Path, out: Path, unit: str, time: str) -> None:
     """Read, predict, write; what is wrong is one line and exit 1."""
     try:
-        params = rul.load(model.read_bytes())
+        content = model.read_bytes()
+        trial.passed("detect.rul", content, keys.usual())
+        params = rul.load(content)
     except (ValueError, OSError) as error:
         fail(f"{model}: {error}" if isinstance(error, ValueError) else str(error))
     about = params.about

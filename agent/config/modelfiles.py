@@ -93,7 +93,9 @@ class ModelFiles:
         try:
             self._judge(spec, file, content)
             if spec.type != TWIN:
-                _try(spec.type, content, self.admission.state_dir)
+                from agent.runtime.admission import trial
+
+                trial.passed(spec.type, content, self.admission.state_dir)
             params = kind.load(content)
         except ValueError as error:
             wrong.append(problem(Mark(file), f"cannot be used as {spec.type}: {error}"))
@@ -176,18 +178,6 @@ class ModelFiles:
             self.refused[asset.id, spec.name] = "; ".join(map(str, wrong))
         else:
             self.out += wrong
-
-
-def _try(kind: str, content: bytes, state_dir: Path) -> None:
-    """ValueError where a file's first run, in a child, went wrong."""
-    from agent.detect import session
-    from agent.runtime.admission import trial
-
-    verdict = trial.tried(kind, content, state_dir)
-    if verdict.numpy_why:
-        session.keep_out(verdict.numpy_why)
-    if verdict.why:
-        raise ValueError(verdict.why)
 
 
 def _shadow_problems(old: LoadedModel | None, new: LoadedModel | None) -> Iterator[Problem]:

@@ -13,7 +13,9 @@ import resource
 import signal
 import struct
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -53,11 +55,18 @@ def main() -> None:
     asked, told = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what anybody prints is no answer
     os.nice(POLITE)
+    _goes_first()
     resource.setrlimit(resource.RLIMIT_DATA, (int(sys.argv[1]), int(sys.argv[1])))
     while (message := _read(asked)) is not None:
         answer = wire.encode(done(wire.decode(Job, message)))
         told.write(struct.pack("<Q", len(answer)) + answer)
         told.flush()
+
+
+def _goes_first() -> None:
+    """Where the machine or the unit runs out of memory, this process is the one to end, not the daemon."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def done(job: Job) -> Done:

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from agent.core import wire
+from agent.detect import session
 from agent.runtime.admission import memory
 from agent.runtime.working import Done, Job
 
@@ -55,6 +56,15 @@ def tried(kind: str, content: bytes, state_dir: Path) -> Verdict:
     if not verdict.why:
         memory.remember_tried(state_dir, key, verdict.by)
     return verdict
+
+
+def passed(kind: str, content: bytes, state_dir: Path) -> None:
+    """After this a file may be loaded in this process. ValueError where its first run went wrong in the child."""
+    verdict = tried(kind, content, state_dir)
+    if verdict.numpy_why:
+        session.keep_out(verdict.numpy_why)
+    if verdict.why:
+        raise ValueError(verdict.why)
 
 
 def _try(kind: str, content: bytes) -> Verdict:
