@@ -12,15 +12,18 @@ from agent.cli import feeding
 from agent.cli.telling import as_json, fail
 from agent.core import quality
 from agent.core.nouns import Catalogue, Event, Snapshot
+from agent.engine.asset import SHADOW
 from agent.engine.compared import ACTIVE, FIGURES
 from agent.engine.shadow import CHANGE
 
+GATEWAY = "gateway"
 ENDS = f".shadow.{ACTIVE}"
-BOTH = ("alarms_per_day", "p50", "p99")
+BOTH = ("alarms_per_day", "p50", "p99", "ms")
 TITLES = {
     "alarms_per_day": "alarms a day",
     "p50": "share of its limit, median",
     "p99": "share of its limit, 99 % below",
+    "ms": "CPU time of a step, ms",
     "hours": "hours side by side",
     "apart": "exactly one in alarm, share",
     "distance": "distance of distributions",
@@ -53,10 +56,19 @@ def described(catalogue: Catalogue, snapshots: dict[str, Snapshot]) -> dict[str,
                 continue
             at = point.id.removesuffix(f".{ACTIVE}")
             model = at.removeprefix(f"{asset}/state/").removesuffix(".shadow")
-            figures = {name: _number(snapshot, rows[f"{at}.{name}"]) for name, _, _ in FIGURES}
+            figures: dict[str, float | None] = {name: _number(snapshot, rows[f"{at}.{name}"]) for name, _, _ in FIGURES}
+            timed = {"old": f"{asset}.{model}", "new": f"{asset}.{model}{SHADOW}"}
             speaks = point.enum.get(int(snapshot.value[row])) if _number(snapshot, row) is not None else None
+            figures |= {f"{which}_ms": _ms(catalogue, snapshots, name) for which, name in timed.items()}
             found[f"{asset}/{model}"] = {"speaks": speaks, "text": snapshot.texts.get(rows[at], ""), **figures}
     return found
+
+
+def _ms(catalogue: Catalogue, snapshots: dict[str, Snapshot], model: str) -> float | None:
+    """CPU time of a step of asset.model, which the gateway measures."""
+    points = catalogue.of(GATEWAY) if GATEWAY in snapshots else ()
+    row = next((n for n, point in enumerate(points) if point.id == f"{GATEWAY}/engine/{model}_ms"), None)
+    return None if row is None else _number(snapshots[GATEWAY], row)
 
 
 def _number(snapshot: Snapshot, row: int) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from agent.cli import signing
 from agent.cli.histories import Asked, source
 from agent.cli.telling import fail, names
 from agent.cli.telling import where as conditions
@@ -136,6 +137,7 @@ def rul(
         page=report or out.with_suffix(".html"),
         seed=seed,
     )
+    signing.made_here(out)
 
 
 def _fit(model: str, recording: Path, **options: Any) -> None:

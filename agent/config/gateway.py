@@ -45,12 +45,16 @@ OWN = (
 )
 
 
-def tags(sources: Mapping[str, Sequence[Meter]], sinks: Sequence[tuple[str, str]]) -> tuple[Tag, ...]:
-    """The gateway's own tags for these sources (id, and what its driver counts) and sinks (id, type).
+def tags(
+    sources: Mapping[str, Sequence[Meter]], sinks: Sequence[tuple[str, str]], timed: Sequence[str] = ()
+) -> tuple[Tag, ...]:
+    """The gateway's own tags for these sources (id, and what its driver counts), sinks (id, type) and models
+    (`asset.model`) whose time is to be seen.
 
     The address of a tag is its meter.
     """
     names = [(f"{sink}/{name}", unit, f"{sink}: {text}") for sink, _ in sinks for name, unit, text in OF_SINK]
+    names += [(f"engine/{name}_ms", "ms", f"CPU time of a step of {name}, mean of its last") for name in timed]
     for kind in dict.fromkeys(kind for _, kind in sinks):
         names += OF_TYPE.get(kind, ())
     return (

@@ -50,6 +50,7 @@ def _model(loaded: LoadedModel, first: int) -> Model:
         modes=loaded.modes,
         settle_s=loaded.settle_s,
         every=loaded.every,
+        most_ms=loaded.most_ms,
     )
 
 

@@ -89,7 +89,8 @@ def plan(loaded: Loaded, epoch: int = 1) -> Plan:
     """The plan of a configuration."""
     machines = tuple(_asset(a, epoch) for a in loaded.assets)
     read = _sources(loaded, machines)
-    own = _gateway(loaded, read, epoch)
+    timed = [f"{a.id}.{m.name}" for a in machines for p in a.pairs for m in a.models[p.number : p.number + 2]]
+    own = _gateway(loaded, read, timed, epoch)
     assets = (*machines, own)
     sources = (*read, _self(own))
     sinks = (_feed(loaded), *(SinkUnit(s.id, s.type, s.config, _key(s.id, s.type, s.config)) for s in loaded.sinks))
@@ -140,6 +141,9 @@ def _asset(loaded: LoadedAsset, epoch: int) -> Asset:
     points += placed.points
     texts = {len(points) + row: baselines.text(m.baseline) for row, m in enumerate(loaded.models)}
     points += [_baseline_point(loaded.asset.id, m.name) for m in loaded.models]
+    told = _told(loaded)
+    texts |= {len(points) + row: text for row, (_, text) in enumerate(told)}
+    points += [point for point, _ in told]
     return Asset(
         id=loaded.asset.id,
         epoch=epoch,
@@ -157,6 +161,7 @@ def _asset(loaded: LoadedAsset, epoch: int) -> Asset:
         derived=formula.compiled(tags, names, trees(loaded.rows)),
         texts=texts,
         pairs=placed.pairs,
+        absent=dict(loaded.refused),
     )
 
 
@@ -175,9 +180,9 @@ def _heartbeats(loaded: LoadedAsset) -> tuple[Heartbeat, ...]:
     )
 
 
-def _gateway(loaded: Loaded, read: Sequence[SourceUnit], epoch: int) -> Asset:
+def _gateway(loaded: Loaded, read: Sequence[SourceUnit], timed: Sequence[str], epoch: int) -> Asset:
     sources = {s.id: meters(s, unit.tags) for s, unit in zip(loaded.sources, read, strict=True)}
-    tags = gateway.tags(sources, [(FEED, FEED), *((s.id, s.type) for s in loaded.sinks)])
+    tags = gateway.tags(sources, [(FEED, FEED), *((s.id, s.type) for s in loaded.sinks)], timed)
     return Asset(
         id=GATEWAY,
         epoch=epoch,
@@ -207,6 +212,14 @@ def _baseline_point(asset: str, model: str) -> Point:
     return Point(f"{asset}/state/{model}.baseline", Role.STATUS, kind=Kind.TEXT, description=about)
 
 
+def _told(loaded: LoadedAsset) -> list[tuple[Point, str]]:
+    """What there is to say of models that are absent, or run otherwise than they should."""
+    at = f"{loaded.asset.id}/state"
+    absent = [(f"{at}/{name}.absent", f"Why model {name} is absent", why) for name, why in loaded.refused.items()]
+    slow = [(f"{at}/{m.name}.runs_by", f"What runs model {m.name}", m.by) for m in loaded.models if "numpy" in m.by]
+    return [(Point(i, Role.STATUS, kind=Kind.TEXT, description=about), text) for i, about, text in absent + slow]
+
+
 def _catalogue(loaded: Loaded, assets: Sequence[Asset], epoch: int) -> Catalogue:
     file, parts, start = loaded.file, list[Part](), 0
     about = {a.asset.id: (a.asset.name or a.asset.id, a.asset.kind, a.asset.path) for a in loaded.assets}
@@ -232,7 +245,7 @@ def _routes(tags: Sequence[Tag], assets: Sequence[Asset]) -> tuple[Route, ...]:
 def _asset_key(asset: Asset) -> str:
     parts = {f.name: getattr(asset, f.name) for f in fields(asset) if f.name not in ("epoch", "models", "derived")}
     models = [
-        [m.name, getattr(m.kind, "__name__", ""), m.sha256, m.points, m.modes, m.settle_s, m.every]
+        [m.name, getattr(m.kind, "__name__", ""), m.sha256, m.points, m.modes, m.settle_s, m.every, m.most_ms]
         for m in asset.models
     ]
     return _key(parts, models, asset.derived.texts)

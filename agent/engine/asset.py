@@ -43,7 +43,8 @@ class ModelKind(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model of an asset. Its points follow `first` in the asset's points."""
+    """One model of an asset. Its points follow `first` in the asset's points. `most_ms`: CPU time that a step may
+    take, measured by the runtime."""
 
     name: str
     kind: ModelKind
@@ -54,6 +55,7 @@ class Model:
     modes: frozenset[Mode] = frozenset({Mode.RUNNING})
     settle_s: float = 0.0
     every: int = 1
+    most_ms: float = 5.0
 
 
 # What the name of a shadow ends with; no name in a configuration can.
@@ -133,8 +135,9 @@ class Heartbeat:
 @dataclass(frozen=True, slots=True)
 class Asset:
     """All that is fixed about an asset. `points` (m, ids absolute) are: one measured per tag in order, then
-    `<id>/state/mode`, then the points of each model (each pair) in turn, then those of `texts`, which say the
-    same as long as the configuration holds (row: text). `derived`: the tags that are not read but computed."""
+    `<id>/state/mode`, then the points of each model (each pair) in turn, then those of `texts`, which say the same as
+    long as the configuration holds (row: text). `derived`: the tags that are not read but computed. `absent`: models
+    that could not be loaded, and why."""
 
     id: str
     epoch: int
@@ -152,6 +155,7 @@ class Asset:
     derived: Program = NOTHING
     texts: Mapping[int, str] = field(default_factory=dict)
     pairs: tuple[Pair, ...] = ()
+    absent: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def stale_ns(self) -> I8:

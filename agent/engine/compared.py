@@ -61,14 +61,18 @@ def figures(known: Comparison) -> str:
         return "nothing to compare yet"
     old, new = known.sides
     return (
-        f"{known.both_s / 3600.0:.3g} h side by side, alarms a day {old.alarms_per_day:.3g} and "
-        f"{new.alarms_per_day:.3g}, apart {known.apart:.2%} of the time, distance {known.distance:.2g}"
+        f"{_time(known.both_s)} side by side, alarms old {old.alarms} and new {new.alarms}, "
+        f"exactly one in alarm {known.apart:.2%} of the time"
     )
+
+
+def _time(s: float) -> str:
+    return f"{s:.0f} s" if s < 120.0 else f"{s / 60.0:.0f} min" if s < 7200.0 else f"{s / 3600.0:.1f} h"
 
 
 def words(pair: Pair, known: Comparison) -> str:
     """How it stands, for people: what there is to do about it last."""
-    parts = [known.because, f"{figures(known)}: old and new"]
+    parts = [known.because, figures(known)]
     new, rule = known.sides[NEW], pair.promotion
     if new.faults:
         parts.append(f"the new one failed {new.faults} times: {new.fault}")

@@ -14,7 +14,7 @@ from agent.engine.asset import Asset, Model, Pair
 from agent.engine.state import ModelState, outside
 
 # What a model may raise on bad numbers or files. Anything else is a bug of ours and ends the cycle.
-FAILURES = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+FAILURES = (ArithmeticError, LookupError, RuntimeError, TimeoutError, TypeError, ValueError)
 
 # What summaries tell of a model: that is what people far away plan by.
 TOLD = frozenset({Role.HEALTH, Role.LIFE, Role.TRUST, Role.ACCURACY, Role.FAULT})
@@ -34,7 +34,7 @@ class Given:
 
 
 def step(
-    asset: Asset, states: tuple[ModelState, ...], speaks: Sequence[int], frame: Frame, seq: int
+    asset: Asset, states: tuple[ModelState, ...], frame: Frame, seq: int, speaks: Sequence[int] = ()
 ) -> tuple[tuple[ModelState, ...], SoFar, tuple[Fault, ...]]:
     """All models in order: (states, what they gave by relative id, faults). speaks: of each pair, which of the two."""
     so_far: SoFar = {}
@@ -83,6 +83,10 @@ def named(asset: Asset, given: Given) -> SoFar:
 
 
 def _one(model: Model, before: ModelState, frame: Frame, so_far: SoFar, seq: int) -> ModelState:
+    if frame.t_ns < before.until_ns:
+        if before.entered_ns >= 0:
+            raise TimeoutError("it is suspended, its steps take too long")
+        return outside(model, quality.BAD_INTERNAL_ERROR, before)
     if frame.mode not in model.modes:
         return outside(model, quality.NOT_APPLICABLE, before)
     entered = before.entered_ns < 0
@@ -94,7 +98,7 @@ def _one(model: Model, before: ModelState, frame: Frame, so_far: SoFar, seq: int
     if frame.t_ns - entered_ns < model.settle_s * 1e9:
         settling = outside(model, quality.BAD_WAITING_FOR_INITIAL_DATA, before)
         return replace(settling, state=own, entered_ns=entered_ns)
-    return ModelState(own, entered_ns, values.value, values.status, values.texts, before.undo)
+    return ModelState(own, entered_ns, values.value, values.status, values.texts, before.undo, before.until_ns)
 
 
 def _begun(model: Model, state: Any) -> Any:
@@ -134,6 +138,19 @@ def _asked(model: Model, state: ModelState, command: Command) -> tuple[Any, str]
         return does(model.params, state.state, command), ""
     except FAILURES as error:
         return state.state, str(error)
+
+
+def suspend(
+    asset: Asset, states: tuple[ModelState, ...], command: Command, now_ns: int
+) -> tuple[tuple[ModelState, ...], str]:
+    """(states, what is said): a model that takes too long gives nothing for a while. ValueError: no such model."""
+    name, for_s = command.target.partition("/")[2], float(command.args["for_s"])
+    if name not in [model.name for model in asset.models]:
+        raise ValueError(f"no model {command.target}")
+    until_ns = now_ns + int(for_s * 1e9)
+    pairs = zip(asset.models, states, strict=True)
+    after = tuple(replace(state, until_ns=until_ns) if model.name == name else state for model, state in pairs)
+    return after, f"{command.target}: suspended for {for_s / 60.0:.3g} min: {command.args.get('why', '')}"
 
 
 def said(

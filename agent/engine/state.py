@@ -34,7 +34,7 @@ class ModeState:
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelState:
     """One model's own state, since when it is inside its modes (-1: outside), and its last values. `undo`: its state
-    before the last maintenance, None where there was none."""
+    before the last maintenance, None where there was none. `until_ns`: it is suspended until then."""
 
     state: Any
     entered_ns: int
@@ -42,6 +42,7 @@ class ModelState:
     status: U4
     texts: Mapping[int, str] = field(default_factory=dict)
     undo: Any = None
+    until_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ def outside(model: Model, why: int, before: ModelState | None = None) -> ModelSt
     k = len(model.points)
     kept = model.kind.init(model.params) if before is None else before.state
     nothing, because = np.full(k, np.nan), np.full(k, why, np.uint32)
-    return ModelState(kept, -1, nothing, because, undo=before and before.undo)
+    until_ns = before.until_ns if before else 0
+    return ModelState(kept, -1, nothing, because, undo=before and before.undo, until_ns=until_ns)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,6 +126,7 @@ class _Part:
     state: npt.NDArray[np.uint8]
     texts: Mapping[int, str] = field(default_factory=dict)
     undo: npt.NDArray[np.uint8] | None = None
+    until_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,6 +167,7 @@ def freeze(asset: Asset, state: State) -> bytes:
             _octets(kept.state),
             kept.texts,
             None if kept.undo is None else _octets(kept.undo),
+            kept.until_ns,
         )
         for model, kept in zip(asset.models, state.models, strict=True)
     }
@@ -247,7 +251,7 @@ def _thawed(model: Model, parts: Mapping[str, _Part]) -> ModelState:
         return outside(model, quality.NOT_APPLICABLE)
     own = wire.decode(model.kind.State, part.state.tobytes())
     undo = None if part.undo is None else wire.decode(model.kind.State, part.undo.tobytes())
-    return ModelState(own, part.entered_ns, part.value, part.status, part.texts, undo)
+    return ModelState(own, part.entered_ns, part.value, part.status, part.texts, undo, part.until_ns)
 
 
 def kept_conditions(asset: Asset, known: tuple[Condition, ...]) -> tuple[Condition, ...]:
@@ -277,7 +281,10 @@ def rebased(asset: Asset, state: State, by_ns: int) -> State:
     counters of derived tags are kept, and what a model keeps over a pause; all else starts anew."""
     known = tuple(moved(c, by_ns) for c in state.conditions)
     case = moved_case(state.case, by_ns) if state.case else None
-    kept = [s if hasattr(m.kind, "resume") else None for m, s in zip(asset.models, state.models, strict=True)]
+    kept = [
+        replace(s, until_ns=0) if hasattr(m.kind, "resume") else None
+        for m, s in zip(asset.models, state.models, strict=True)
+    ]
     care, before = state.maintenance.now, state.maintenance.before
     moved_ns = _moved(state.maintenance.step_ns, by_ns)
     return replace(

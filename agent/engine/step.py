@@ -39,8 +39,10 @@ def _step(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
     frame = maintenance.placed(own, care)
     told, turned = shadow.decide(asset, told, say)
     speaks = told.speaks
-    model_states, so_far, faults = models.step(asset, told.models, speaks, frame, tick.seq)
+    model_states, so_far, faults = models.step(asset, told.models, frame, tick.seq, speaks)
     comparisons = shadow.compare(asset, told, model_states, frame, faults)
+    if not state.t_ns:  # told once a run: their points say it all the time
+        faults += tuple(Fault(name, tick.now_ns, why) for name, why in asset.absent.items())
     events = _mode_event(maintenance.mode(state), frame, say)
     believed = shadow.placed(asset, told.comparisons)
     conditions, pending, raised = alarms.step(believed, told, own if care.since_ns else frame, so_far, say)
@@ -122,13 +124,16 @@ def _obey(asset: Asset, state: State, tick: Tick, say: Say) -> tuple[State, list
         elif maintenance.outdated(state, command):
             said = []
         else:
-            state, said = _modelled(asset, state, command, say)
+            state, said = _modelled(asset, state, command, tick.now_ns, say)
         events += said
     return state, events
 
 
-def _modelled(asset: Asset, state: State, command: Command, say: Say) -> tuple[State, list[Event]]:
+def _modelled(asset: Asset, state: State, command: Command, now_ns: int, say: Say) -> tuple[State, list[Event]]:
     try:
+        if command.do == "suspend":
+            after, text = models.suspend(asset, state.models, command, now_ns)
+            return replace(state, models=after), [say("model_suspended", text, user=command.user)]
         return replace(state, models=models.obey(asset, state.models, command)), []
     except ValueError as error:
         return state, [say("refused", f"{command.do} {command.target}: {error}", user=command.user)]

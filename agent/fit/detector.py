@@ -14,6 +14,7 @@ from agent.detect import drift
 from agent.detect import onnx as detect
 from agent.detect.metadata import KIND, SCHEMA, Metadata
 from agent.fit.detection import detector as whole
+from agent.fit.detection import page as pages
 from agent.fit.detection.choose import KINDS, Candidate, Choices, Judged, Made, make
 from agent.fit.detection.detector import Detector
 from agent.fit.detection.folds import FOLDS
@@ -44,6 +45,7 @@ class Report:
     threshold: Threshold
     smallest_step: F8
     agreement: float
+    page: str
 
     def lines(self) -> list[str]:
         """The report for a person."""
@@ -65,6 +67,7 @@ class Report:
             f" over the limit, the largest score {held['largest']:.2f}",
             "steps that alarm: " + ", ".join(f"{tag} {size:.3g} {unit}".strip() for tag, size, unit in steps),
             f"file and fit agree to {self.agreement:.1e} of the limit",
+            f"written: {self.path}" + (f" and {self.page}" if self.page else ""),
         ]
 
     def _shown(self) -> list[Judged]:
@@ -91,6 +94,7 @@ def fit(
     kind: str = "auto",
     calibrate: str | Path | None = None,
     twin: str | Path | None = None,
+    page: bool = True,
 ) -> Report:
     """Makes a detector from a recording of the healthy machine and writes it to `out`.
 
@@ -101,6 +105,7 @@ def fit(
     exclude: a file of times to leave out, see `agent.fit.exclude`. kind: a family of `choose.FAMILIES`, or auto.
     calibrate: another recording of the healthy machine, which the limit is set and the choice is made by.
     twin: a twin's file, whose residuals join the columns as `<tag>.residual`.
+    page: whether a page with pictures is written beside `out`.
     The same recording gives the same bytes. FitError says in words why there is no detector.
     """
     recording = applied(recorded(recording_path, twin, where), exclude)
@@ -132,7 +137,12 @@ def fit(
     agreement = _agreement(content, made, runs)
     Path(out).write_bytes(content)
     steps = whole.smallest_step(made)
-    return Report(str(out), len(content), about, dropped, found.compared, found.threshold, steps, agreement)
+    beside = Path(out).with_suffix(".html") if page else None
+    if beside:
+        pages.write(beside, pages.Shown(str(recording_path), about, found, runs, steps, dropped))
+    return Report(
+        str(out), len(content), about, dropped, found.compared, found.threshold, steps, agreement, str(beside or "")
+    )
 
 
 def _check(choices: Choices, rows: slice | None) -> None:

@@ -21,6 +21,11 @@ def cpu_ns() -> int:
     return time.process_time_ns()
 
 
+def thread_ns() -> int:
+    """CPU nanoseconds that this thread has used."""
+    return time.thread_time_ns()
+
+
 def boot_id() -> str:
     """The kernel's id of this boot: two records with the same id share one time axis."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -12,6 +12,7 @@ from agent.engine.step import step
 from agent.runtime import clock, meters
 from agent.runtime.inbox import Inbox
 from agent.runtime.pace import Pace
+from agent.runtime.timing import Timing
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class Cycle:
         self.asset = asset
         self.state = state
         self._inbox = inbox
+        self._timing = Timing(asset)
         self._outcome = outcome
 
     async def run(self) -> None:
@@ -44,11 +46,13 @@ class Cycle:
         batches, commands = self._inbox.take()
         tick = Tick(self.asset.id, self.asset.epoch, self.state.seq + 1, now_ns, batches, commands, last)
         started_ns = clock.now_ns()
-        self.state, snapshot = step(self.asset, self.state, tick)
+        self.state, snapshot = step(self._timing.asset, self.state, tick)
         meters.current().set("engine/step_ms", (clock.now_ns() - started_ns) * 1e-6)
         meters.current().add("engine/ticks")
         for fault in snapshot.faults:
             log.error("%s: model %s: %s", self.asset.id, fault.component, fault.text)
+        for command in self._timing.commands():
+            self._inbox.command(command)
         self._outcome(tick, snapshot)
         return snapshot
 

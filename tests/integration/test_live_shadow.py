@@ -43,7 +43,9 @@ def test_it_is_compared_promoted_kept_over_a_kill_and_rolled_back(live):
     assert first["speaks"] == "old"
     assert first["new_p99"] > 2.0 * first["old_p99"]
     limit = rig.point("rig/anomaly/limit")[0]
+    assert 0.0 < first["new_ms"] < 50.0
     shown = command(rig, "compare", "rig/detector")
+    print(shown.stdout)
     assert "the old one speaks" in shown.stdout
     done = command(rig, "promote", "rig/detector", "--reason", "tried on Tuesday")
     assert "rig/detector: the new model took over, by" in done.stdout, done.stderr
