@@ -95,6 +95,7 @@ def detector(
         calibrate=calibrate,
         twin=twin,
     )
+    signing.made_here(out, used.state_dir)
 
 
 def rul(

@@ -34,11 +34,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A recording: where holds in the rows to use, and the units of its columns as far as they are known."""
+    """A recording: where holds in the rows to use, the units of its columns as far as they are known, and the state
+    folder of the daemon that it is from."""
 
     path: Path
     where: Mapping[str, float]
     units: Mapping[str, str] = field(default_factory=dict)
+    state_dir: Path | None = None
 
 
 def source(recording: Path, out: Path, asked: Asked, where: Mapping[str, float], points: Sequence[str]) -> Source:
@@ -77,7 +79,7 @@ def source(recording: Path, out: Path, asked: Asked, where: Mapping[str, float],
         fail(str(error))
     typer.echo("\n".join([f"{path}: history of {asset.id}", *outcome.lines(asset.period_s)]), err=True)
     units = {name: tag.unit for name, tag in zip(asset.names, asset.tags, strict=True)}
-    return Source(path, {history.MODE: float(Mode.RUNNING), **where}, units)
+    return Source(path, {history.MODE: float(Mode.RUNNING), **where}, units, plan.state_dir)
 
 
 def _asset(plan: Plan, name: str) -> Asset:
