@@ -25,3 +25,14 @@ Interlocks = Annotated[
     list[str] | None,
     typer.Option("--interlock", help="'upper/level>0.545 -> pump/speed=0 after=0.5s': it latches."),
 ]
+Fitted = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RECORDING",
+        help="CSV: time, then one column a tag (group/name); or a configuration (YAML): what its daemon has recorded.",
+        show_default=False,
+    ),
+]
+Begin = Annotated[str, typer.Option("--from", help="Of a history: from this time on, as 2026-11-01T06:00Z.")]
+End = Annotated[str, typer.Option("--to", help="Of a history: before this time.")]
+Margin = Annotated[str, typer.Option(help="Of a history: leave out so much around alarms and alerts.")]

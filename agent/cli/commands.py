@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from agent.cli import machines, maintenance, models
-from agent.cli.arguments import Exclude, File, Interlocks, Json, MaybeFile, Settings, Socket, StateDir, Where
+from agent.cli.arguments import (
+    Begin,
+    End,
+    Exclude,
+    File,
+    Fitted,
+    Interlocks,
+    Json,
+    Margin,
+    MaybeFile,
+    Settings,
+    Socket,
+    StateDir,
+    Where,
+)  # fmt: skip
 
 app = typer.Typer(
     name="edgetwin",
@@ -178,7 +192,7 @@ def backtest(
 
 @fit_app.command("twin")
 def fit_twin(
-    recording: Annotated[Path, typer.Argument(help="CSV: time, then one column a tag (group/name).")],
+    recording: Fitted,
     out: Annotated[Path, typer.Option(help="The model file to write (.json).")],
     inputs: Annotated[str, typer.Option(help="Tags that drive the machine, separated by commas.")],
     outputs: Annotated[str, typer.Option(help="Measured tags that follow, separated by commas.")],
@@ -192,9 +206,13 @@ def fit_twin(
     asset: Annotated[str, typer.Option(help="The asset that it is a recording of; kept in the file.")] = "",
     reason: Annotated[str, typer.Option(help="Why it is made now, such as commissioning; kept in the file.")] = "",
     exclude: Exclude = None,
+    begin: Begin = "",
+    end: End = "",
+    margin: Margin = "5m",
+    state_dir: StateDir = None,
 ) -> None:
     """Make a twin from a recording of the healthy machine: candidates, every block's score, and why this one."""
-    from agent.cli import fitting
+    from agent.cli import fitting, histories
 
     fitting.twin(
         recording,
@@ -211,12 +229,13 @@ def fit_twin(
         asset,
         reason,
         exclude,
+        histories.Asked(asset, begin, end, margin, state_dir),
     )
 
 
 @fit_app.command("detector")
 def fit_detector(
-    recording: Annotated[Path, typer.Argument(help="CSV: time, then one column a tag (group/name).")],
+    recording: Fitted,
     out: Annotated[Path, typer.Option(help="The model file to write (.onnx).")],
     tags: Annotated[str, typer.Option(help="Tags to use, separated by commas; all numeric ones if left out.")] = "",
     where: Where = None,
@@ -234,9 +253,14 @@ def fit_detector(
     twin: Annotated[
         Path | None, typer.Option(help="A twin's file: its residuals are columns too, as upper/level.residual.")
     ] = None,
+    asset: Annotated[str, typer.Option(help="Of a configuration: whose history, where it has several.")] = "",
+    begin: Begin = "",
+    end: End = "",
+    margin: Margin = "5m",
+    state_dir: StateDir = None,
 ) -> None:
     """Learn what healthy looks like from a recording, as one ONNX file: what was tried, its limit, its hold-out."""
-    from agent.cli import fitting
+    from agent.cli import fitting, histories
 
     fitting.detector(
         recording,
@@ -253,6 +277,7 @@ def fit_detector(
         kind,
         calibrate,
         twin,
+        histories.Asked(asset, begin, end, margin, state_dir),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from agent.cli import signing
+from agent.cli.histories import Asked, source
 from agent.cli.telling import fail, names
 from agent.cli.telling import where as conditions
 from agent.runtime import clock
@@ -33,19 +34,21 @@ def twin(
     asset: str,
     reason: str,
     exclude: Path | None,
+    asked: Asked,
 ) -> None:
     """Identify, report, write."""
     now = datetime.fromtimestamp(clock.wall_ns() // 10**9, UTC)
+    used = source(recording, out, asked, conditions(where) or {}, ())
     _fit(
         "twin",
-        recording,
+        used.path,
         inputs=names(inputs),
         outputs=names(outputs),
         virtual=names(virtual),
-        where=conditions(where),
+        where=used.where or None,
         out=out,
         settle_s=settle_s,
-        units=_units(units),
+        units=_units(units) or used.units,
         period_s=period_s,
         kind=kind,
         seed=seed,
@@ -71,17 +74,19 @@ def detector(
     kind: str,
     calibrate: Path | None,
     twin: Path | None,
+    asked: Asked,
 ) -> None:
     """Fit, report, write."""
+    used = source(recording, out, asked, conditions(where) or {}, [t.partition("=")[2] or t for t in names(tags)])
     _fit(
         "detector",
-        recording,
+        used.path,
         out=out,
         tags=names(tags) or None,
-        where=conditions(where),
+        where=used.where or None,
         rows=_slice(rows),
         settle_s=settle_s,
-        units=_units(units),
+        units=_units(units) or used.units,
         budget_alarms_per_day=budget_per_day,
         period_s=period_s,
         window=window,
@@ -90,7 +95,7 @@ def detector(
         calibrate=calibrate,
         twin=twin,
     )
-    signing.made_here(out)
+    signing.made_here(out, used.state_dir)
 
 
 def rul(

@@ -31,12 +31,13 @@ def sign(file: Path, key: Path | None, expires: str, state_dir: Path | None) -> 
     typer.echo(told)
 
 
-def made_here(file: Path) -> None:
-    """Sign what was just fitted with the key of this machine; where that is not possible, say how it can be done."""
+def made_here(file: Path, state_dir: Path | None = None) -> None:
+    """Sign what was just fitted with the key of this machine (of a state folder, where one is known); where that is not
+    possible, say how it can be done."""
     from agent.runtime.admission import keys
 
     try:
-        told = _write(file, file.read_bytes(), keys.own(keys.usual()), None)
+        told = _write(file, file.read_bytes(), keys.own(state_dir or keys.usual()), None)
     except (OSError, ValueError) as error:
         told = f"not signed: {error}; before it can run: edgetwin model sign {file} --state-dir DIR"
     typer.echo(told)

@@ -34,7 +34,7 @@ SMALLEST_SHARE = 1e-4
 RAREST = 0.04
 LASTING = 2.0  # memories
 MEMORY_S = (2 * 3600.0, 3 * 86400.0)
-SAMPLE_S, VERDICT_S = 10.0, 600.0
+SAMPLE_S, VERDICT_S = 30.0, 600.0
 # More alarms than promised: so improbable it must be by chance. After so long, older ones count half.
 IMPROBABLE = 1e-3
 TALLY_S = 60 * 86400.0

@@ -162,7 +162,7 @@ def _judged(params: Params, state: State, rows: Window, gained: int, counts: boo
         return State(rows, state.memory, (math.nan,) * len(new), quality.BAD_INTERNAL_ERROR, known)
     gained = min(gained, n)
     memory = state.memory[gained:] + (new,) * gained
-    value = sorted(memory, key=_score, reverse=True)[k - 1]
+    value = sorted(memory, key=_score, reverse=True)[k - 1] if n > 1 else new
     if rows.bridged:
         return State(rows, memory, value, quality.UNCERTAIN_LAST_USABLE_VALUE, known)
     if params.reference and known and counts:

@@ -104,9 +104,11 @@ def _ports(found: Any) -> tuple[Port, ...]:
 
 
 def _runner(made: Any, refusals: tuple[type[Exception], ...]) -> Any:
+    every = [port.name for port in made.get_outputs()]  # left out, they would be asked for at each run
+
     def run(names: Any, feed: Any) -> Any:
         try:
-            return made.run(names, feed)
+            return made.run(names or every, feed)
         except refusals as error:
             raise RuntimeError(str(error)) from error
 
