@@ -65,7 +65,7 @@ def play(
     faults: list[tuple[int, str]] = []
     states: tuple[ModelState, ...] = initial(asset).models
     for seq, (row, frame) in enumerate(_frames(asset.names, time_s, value, running)):
-        states, _, failed = models.step(asset, states, (), frame, seq)
+        states, _, failed = models.step(asset, states, frame, seq)
         if row < 0:
             continue
         out[row] = np.concatenate([each.value for each in states])
