@@ -26,7 +26,7 @@ def run(
     file: Path, journal: Path | None, state_dir: Path | None, settings: Sequence[str], json: bool, asset: str | None
 ) -> None:
     """Play each asset of a journal, say what came of it; exit 1 where anything differs from the live run."""
-    plan = planned(file, state_dir, chosen(settings))
+    plan = planned(file, state_dir, chosen(settings), strict=True)
     assets = [a for a in plan.assets if asset in (None, a.id)]
     if not assets:
         fail(f"no asset {asset}, there are {', '.join(a.id for a in plan.assets)}")

@@ -231,6 +231,9 @@ def fit_detector(
     calibrate: Annotated[
         Path | None, typer.Option(help="Another healthy CSV, to choose and to set the limit by.")
     ] = None,
+    twin: Annotated[
+        Path | None, typer.Option(help="A twin's file: its residuals are columns too, as upper/level.residual.")
+    ] = None,
 ) -> None:
     """Learn what healthy looks like from a recording, as one ONNX file: what was tried, its limit, its hold-out."""
     from agent.cli import fitting
@@ -249,6 +252,7 @@ def fit_detector(
         exclude,
         kind,
         calibrate,
+        twin,
     )
 
 

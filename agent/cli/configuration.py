@@ -16,24 +16,25 @@ if TYPE_CHECKING:
     from agent.config.plan import Plan
 
 
-def loaded(file: Path, state_dir: Path | None, settings: Mapping[str, str]) -> Loaded:
-    """A configuration without problems; else every problem is printed and the command ends with 1."""
+def loaded(file: Path, state_dir: Path | None, settings: Mapping[str, str], lenient: bool = False) -> Loaded:
+    """A configuration without problems; else every problem is printed and the command ends with 1. `lenient`: a model
+    that is refused is absent."""
     from agent.config.load import load
     from agent.config.problems import ConfigErrors
 
     try:
-        return load(file, state_dir, settings)
+        return load(file, state_dir, settings, lenient=lenient)
     except ConfigErrors as errors:
         for problem in errors.problems:
             typer.echo(str(problem), err=True)
         fail(f"{file}: {_count(len(errors.problems))}")
 
 
-def planned(file: Path, state_dir: Path | None, settings: Mapping[str, str]) -> Plan:
-    """What a file says is to run."""
+def planned(file: Path, state_dir: Path | None, settings: Mapping[str, str], strict: bool = False) -> Plan:
+    """What a file says is to run, as the daemon does it: a refused model is absent. `strict`: it is a problem."""
     from agent.config.plan import plan
 
-    return plan(loaded(file, state_dir, settings))
+    return plan(loaded(file, state_dir, settings, lenient=not strict))
 
 
 def check(file: Path, settings: Sequence[str]) -> None:

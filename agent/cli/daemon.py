@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ import anyio
 from agent.cli.configuration import loaded
 from agent.cli.telling import fail
 from agent.cli.telling import settings as chosen
+from agent.runtime import clock
 
 if TYPE_CHECKING:
     from agent.config.plan import Plan
@@ -30,8 +32,9 @@ def run(file: Path, state_dir: Path | None, settings: Sequence[str], level: str)
     if level not in levels:
         fail(f"--log {level}: expected one of {', '.join(levels)}", 2)
     log_to_stderr(levels[level])
-    plan = _planned(file, state_dir, settings)
+    plan, hashes = _planned(file, state_dir, settings)
     with _alone(plan.state_dir):
+        _note(plan.state_dir, hashes)
         from agent import app
 
         gc.collect()  # what was read of the files: the daemon takes its place
@@ -39,15 +42,27 @@ def run(file: Path, state_dir: Path | None, settings: Sequence[str], level: str)
         anyio.run(app.run, plan, backend="asyncio", backend_options=options)
 
 
-def _planned(file: Path, state_dir: Path | None, settings: Sequence[str]) -> Plan:
-    """What a file says is to run; what would be better about it is logged."""
+def _planned(file: Path, state_dir: Path | None, settings: Sequence[str]) -> tuple[Plan, set[str]]:
+    """What a file says is to run, and the hashes of its model files; what would be better about it is logged. A model
+    that cannot be used is absent: the rest runs."""
     from agent.config.advice import advice
     from agent.config.plan import plan
 
-    found = loaded(file, state_dir, chosen(settings))
+    found = loaded(file, state_dir, chosen(settings), lenient=True)
     for told in advice(found):
         log.warning("%s", told)
-    return plan(found)
+    for asset in found.assets:
+        for name, why in asset.refused.items():
+            log.error("%s: model %s is absent: %s", asset.asset.id, name, why)
+    return plan(found), {model.file_sha256 for asset in found.assets for model in asset.models}
+
+
+def _note(state_dir: Path, hashes: set[str]) -> None:
+    """These run here now: what expires later may go on, and come back."""
+    from agent.runtime.admission import memory
+
+    now = datetime.fromtimestamp(clock.wall_ns() // 10**9, UTC)
+    memory.remember_ran(state_dir, hashes, f"{now:%Y-%m-%dT%H:%M:%SZ}")
 
 
 def log_to_stderr(level: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from agent.cli import signing
 from agent.cli.telling import fail, names
 from agent.cli.telling import where as conditions
 from agent.runtime import clock
@@ -69,6 +70,7 @@ def detector(
     exclude: Path | None,
     kind: str,
     calibrate: Path | None,
+    twin: Path | None,
 ) -> None:
     """Fit, report, write."""
     _fit(
@@ -86,6 +88,7 @@ def detector(
         exclude=exclude,
         kind=kind,
         calibrate=calibrate,
+        twin=twin,
     )
 
 
@@ -129,6 +132,7 @@ def rul(
         page=report or out.with_suffix(".html"),
         seed=seed,
     )
+    signing.made_here(out)
 
 
 def _fit(model: str, recording: Path, **options: Any) -> None:

@@ -49,12 +49,13 @@ def score(
     out: Annotated[Path, typer.Option(help="The CSV to write: a row for each row of DATA.")],
     tags: Annotated[str, typer.Option(help="TAG=COLUMN,... where a column has another name than its tag.")] = "",
     where: Where = None,
+    twin: Annotated[Path | None, typer.Option(help="The twin's file, for a detector that reads its residuals.")] = None,
 ) -> None:
     """Run a detector over a recording, by the daemon's own code: time, score, limit, alarm (0 or 1), and each tag's
     part in the score; empty where there is no score (window not full, a value missing, not in --where)."""
     from agent.cli import scoring, telling
 
-    scoring.run(model, recording, out, telling.names(tags), telling.where(where or []))
+    scoring.run(model, recording, out, telling.names(tags), telling.where(where or []) or {}, twin)
 
 
 @app.command()
@@ -148,6 +149,63 @@ def rollback(
     from agent.cli import deploying
 
     deploying.ask("rollback", model, reason, file, socket, state_dir)
+
+
+ModelPath = Annotated[Path, typer.Argument(metavar="FILE", help="The model's file.", show_default=False)]
+
+
+@app.command()
+def sign(
+    file: ModelPath,
+    key: Annotated[
+        Path | None, typer.Option(help="An ed25519 private key (PEM); this gateway's own if left out.")
+    ] = None,
+    expires: Annotated[str, typer.Option(help="Not to be installed from this day on: 2027-01-31 (UTC).")] = "",
+    state_dir: StateDir = None,
+) -> None:
+    """Say with a key that a model may run where that key is trusted: writes FILE.sig."""
+    from agent.cli import signing
+
+    signing.sign(file, key, expires, state_dir)
+
+
+@app.command()
+def verify(file: ModelPath, state_dir: StateDir = None) -> None:
+    """Say whether a model may be loaded here, who answers for it, and what runs it. Exit 1 if it may not."""
+    from agent.cli import signing
+
+    signing.verify(file, state_dir)
+
+
+@app.command()
+def trust(
+    key: Annotated[Path, typer.Argument(metavar="KEY.pub", help="An ed25519 public key (PEM).", show_default=False)],
+    name: Annotated[str, typer.Option(help="What to call it; the file's name if left out.")] = "",
+    state_dir: StateDir = None,
+) -> None:
+    """Let models be installed here that are signed by this key."""
+    from agent.cli import signing
+
+    signing.trust(key, name, state_dir)
+
+
+@app.command()
+def distrust(
+    key: Annotated[str, typer.Argument(metavar="NAME", help="Name or id, as keys prints it.", show_default=False)],
+    state_dir: StateDir = None,
+) -> None:
+    """Trust a key no longer: what it signed is refused at the next start."""
+    from agent.cli import signing
+
+    signing.distrust(key, state_dir)
+
+
+@app.command()
+def keys(state_dir: StateDir = None, json: Json = False) -> None:
+    """Print the public keys whose models may be installed here, our own first."""
+    from agent.cli import signing
+
+    signing.keys_known(state_dir, json)
 
 
 @top.command()

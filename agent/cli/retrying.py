@@ -65,7 +65,7 @@ def run(
         recording = recordings.read(path)
     except (recordings.FitError, OSError) as error:
         fail(str(error))
-    plan = planned(file, state_dir, chosen(settings))
+    plan = planned(file, state_dir, chosen(settings), strict=True)
     given = Given(file, against, mode, state_dir, chosen(settings), plan)
     t_ns, assets = recorded.axis(recording.time_s), _assets(plan, recording, asset, path)
     told = [_told(_in_mode(one, mode), _others(given, one), recording, t_ns) for one in assets]
@@ -105,9 +105,10 @@ def _others(given: Given, asset: Asset) -> Asset | None:
     if given.against is None:
         return None
     if given.against.suffix in (".yaml", ".yml"):
-        plan = planned(given.against, given.state_dir, {})
+        plan = planned(given.against, given.state_dir, {}, strict=True)
     else:
-        plan = planned(given.file, given.state_dir, given.settings | _exchanged(given.plan, asset, given.against))
+        settings = given.settings | _exchanged(given.plan, asset, given.against)
+        plan = planned(given.file, given.state_dir, settings, strict=True)
     found = [a for a in plan.assets if a.id == asset.id]
     if not found:
         fail(f"{given.against}: no asset {asset.id}")

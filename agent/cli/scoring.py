@@ -16,7 +16,9 @@ from agent.core.nouns import F8, Mask
 from agent.detect import onnx
 from agent.detect.onnx import Params
 from agent.fit import stepping
-from agent.fit.recording import FitError, Recording, read
+from agent.fit.recording import FitError, Recording
+from agent.fit.residuals import ENDS as ENDS_RESIDUAL
+from agent.fit.residuals import recorded
 from agent.fit.stepping import Played
 
 SCORE = "anomaly/score"
@@ -42,12 +44,12 @@ class Scored:
         return np.asarray(self.score > self.params.about.limit, np.bool_)
 
 
-def run(model: Path, path: Path, out: Path, tags: Sequence[str], where: Mapping[str, float] | None) -> None:
+def run(model: Path, path: Path, out: Path, tags: Sequence[str], where: Mapping[str, float], twin: Path | None) -> None:
     """Write one row for each row of the recording: time, score, limit, alarm, each tag's contribution."""
     params = _detector(model)
     try:
-        recording = read(path)
-        scored = Scored(params, recording, _played(params, recording, _columns(params, recording, tags), where or {}))
+        recording = recorded(path, twin, where)
+        scored = Scored(params, recording, _played(params, recording, _columns(params, recording, tags), where))
         _write(out, scored)
     except (FitError, OSError) as error:
         fail(str(error))
@@ -73,7 +75,8 @@ def _columns(params: Params, recording: Recording, given: Sequence[str]) -> dict
     for tag, column in columns.items():
         if column not in recording.names:
             what = column if column == tag else f"{column} for tag {tag}"
-            text = " (it is text)" if column in recording.texts else hint(column, recording.names)
+            residual = "; give the twin's file with --twin" if column.endswith(ENDS_RESIDUAL) else ""
+            text = " (it is text)" if column in recording.texts else residual or hint(column, recording.names)
             raise FitError(f"{recording.path}: no column {what}{text}")
     return columns
 

@@ -34,7 +34,8 @@ def described(catalogue: Catalogue, snapshots: dict[str, Snapshot], now_ns: int)
     gateway = snapshots.get(GATEWAY)
     meters = _points(catalogue, gateway, GATEWAY) if gateway else {}
     down = [c["id"] for c in _active(gateway)] if gateway else ["no gateway snapshot"]
-    well = not down and not any(a["conditions"] for a in assets) and len(snapshots) == len(catalogue.parts)
+    wrong = any(a["conditions"] or a["twins"].get("absent") for a in assets)
+    well = not down and not wrong and len(snapshots) == len(catalogue.parts)
     return {
         "gateway": catalogue.gateway,
         "epoch": catalogue.epoch,

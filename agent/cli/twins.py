@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agent.core import quality
 from agent.core.nouns import Kind, Point, Role, Snapshot
 
-BASELINE, SHADOW = ".baseline", ".shadow"
+BASELINE, SHADOW, ABSENT, RUNS_BY = ".baseline", ".shadow", ".absent", ".runs_by"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,9 @@ def said(points: tuple[Point, ...], snapshot: Snapshot) -> dict[str, Any]:
     is left out."""
     cells = list(_cells(points, snapshot))
     found = {
-        "models": {c.name.removeprefix("state/").removesuffix(BASELINE): c.word for c in cells if _is_baseline(c)},
+        "models": _of_models(cells, BASELINE),
+        "absent": _of_models(cells, ABSENT),
+        "runs by": _of_models(cells, RUNS_BY),
         "trust": [c.word for c in cells if c.point.role is Role.TRUST and c.word],
         "accuracy": _accuracy(cells, snapshot.asset),
         "health": {c.name: _health(c, cells) for c in cells if c.point.role is Role.HEALTH},
@@ -56,8 +58,10 @@ def _cells(points: tuple[Point, ...], snapshot: Snapshot) -> Iterator[Cell]:
         yield Cell(point.id.removeprefix(snapshot.asset + "/"), point, value, snapshot.texts.get(row, ""), int(status))
 
 
-def _is_baseline(cell: Cell) -> bool:
-    return cell.point.role is Role.STATUS and cell.name.startswith("state/") and cell.name.endswith(BASELINE)
+def _of_models(cells: Sequence[Cell], ending: str) -> dict[str, str]:
+    """What is said of each model by the points with such an ending."""
+    found = (c for c in cells if c.point.role is Role.STATUS and c.name.startswith("state/"))
+    return {c.name.removeprefix("state/").removesuffix(ending): c.word for c in found if c.name.endswith(ending)}
 
 
 def _accuracy(cells: list[Cell], asset: str) -> dict[str, dict[str, Any]]:
@@ -81,6 +85,8 @@ def _health(cell: Cell, cells: list[Cell]) -> dict[str, Any]:
 def lines(tree: dict[str, Any]) -> Iterator[str]:
     """The tree of `said` for people."""
     yield from (f"model {name}: {text}" for name, text in tree.get("models", {}).items())
+    yield from (f"model {name} is absent: {text}" for name, text in tree.get("absent", {}).items())
+    yield from (f"model {name} is run by {text}" for name, text in tree.get("runs by", {}).items())
     if tree.get("trust"):
         yield f"trust: {', '.join(tree['trust'])}"
     for tag, figures in tree.get("accuracy", {}).items():
@@ -99,6 +105,7 @@ def line(tree: dict[str, Any]) -> str:
     lives = list(tree.get("life", {}).values())
     parts = [
         ", ".join(models),
+        *(f"{name} absent" for name in tree.get("absent", {})),
         f"trust {tree['trust'][0]}" if tree.get("trust") else "",
         f"skill {max(skills):.2f} at worst" if skills else "",
         *(f"{name.rpartition('/')[2]} {_measure(h)}" for name, h in tree.get("health", {}).items()),

@@ -12,7 +12,7 @@ from agent.core.nouns import Tag
 
 def advice(loaded: Loaded) -> list[Problem]:
     """Each at the option whose name it begins with, else at its source. None of them stops anything."""
-    found = list(_shared(loaded))
+    found = [*loaded.told, *_shared(loaded)]
     for source in loaded.sources:
         tell: Callable[[Any, Sequence[Tag]], list[str]] | None = getattr(source.module, "advice", None)
         if tell is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 from agent.config.problems import Mark, Problem, problem
@@ -33,11 +35,18 @@ def text(path: str | Path, asked: Mark, out: list[Problem]) -> str | None:
 def octets(path: str | Path, asked: Mark, out: list[Problem], largest: int = LARGEST_MODEL) -> bytes | None:
     """The bytes of a file; None with a problem at `asked` where it cannot be read or is too large."""
     try:
-        size = Path(path).stat().st_size
-        if size > largest:
+        # A pipe or a device may have no end, or never give a byte.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                out.append(problem(asked, f"{path} cannot be read: a pipe or a device, expected a file"))
+                return None
+            content = file.read(largest + 1) if about.st_size <= largest else b""
+        if max(about.st_size, len(content)) > largest:
+            size = max(about.st_size, len(content))
             out.append(problem(asked, f"{path} has {size} bytes, expected at most {largest}"))
             return None
-        return Path(path).read_bytes()
+        return content
     except FileNotFoundError:
         where = "no such file" if str(path) == asked.file else f"no file {path}, expected it there"
         out.append(problem(asked, where))

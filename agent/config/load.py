@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from agent.config import consistency, derived, endpoints, files, settings, yaml
+from agent.config import consistency, derived, endpoints, files, modelinputs, settings, yaml
 from agent.config.effective import Effective, TagLists, effective
 from agent.config.endpoints import Endpoint, Places
-from agent.config.modelfiles import LoadedModel, ModelFiles
+from agent.config.modelfiles import Admission, LoadedModel, ModelFiles
 from agent.config.problems import ConfigErrors, Mark, Problem, hint, problem
 from agent.config.reading import read
 from agent.config.schema import Asset, Class, File, Journal, TagRow
@@ -25,7 +26,8 @@ LONGEST_SOCKET = 107
 
 @dataclass(frozen=True, slots=True)
 class LoadedAsset:
-    """One asset with what holds for it. `sources`: the gateway's source id for each source name of its class."""
+    """One asset with what holds for it. `sources`: the gateway's source id for each source name of its class.
+    `refused`: models that are absent, and why."""
 
     asset: Asset
     kind: Class
@@ -33,6 +35,7 @@ class LoadedAsset:
     tag_tree: Tree
     sources: Mapping[str, str]
     models: tuple[LoadedModel, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def source(self, row: TagRow) -> str:
         """The id of the source that a tag is read from; "" for one that is derived."""
@@ -64,7 +67,8 @@ class LoadedAsset:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration without problems. Paths are absolute; `tree` knows where each value stands."""
+    """A configuration without problems. Paths are absolute; `tree` knows where each value stands. `told`: advice about
+    its model files."""
 
     path: str
     tree: Tree
@@ -74,6 +78,7 @@ class Loaded:
     assets: tuple[LoadedAsset, ...]
     sources: tuple[Endpoint, ...]
     sinks: tuple[Endpoint, ...]
+    told: tuple[Problem, ...] = ()
 
     @property
     def journal(self) -> Journal:
@@ -81,10 +86,17 @@ class Loaded:
         return self.file.journal
 
 
-def load(path: str | Path, state_dir: str | Path | None = None, settings: Mapping[str, str] = EMPTY) -> Loaded:
+def load(
+    path: str | Path,
+    state_dir: str | Path | None = None,
+    settings: Mapping[str, str] = EMPTY,
+    *,
+    lenient: bool = False,
+) -> Loaded:
     """The configuration in a file. ConfigErrors has every problem of it and of all files it names.
 
     `state_dir` takes the place of the one in the file; `settings` of single values ("sources.plc1.port": "5021").
+    `lenient`: a model file that is refused leaves its model absent, with its reason, and is no problem.
     """
     out: list[Problem] = []
     tree = _tree(str(path), state_dir, settings, out)
@@ -96,12 +108,18 @@ def load(path: str | Path, state_dir: str | Path | None = None, settings: Mappin
     places = _places(path, file, tree, out)
     sources, sinks = endpoints.sources(tree, places, out), endpoints.sinks(tree, places, out)
     out += [*endpoints.id_problems(tree), *consistency.file_problems(tree, file)]
-    assets = _assets(str(path), file, tree, out)
+    models = ModelFiles(str(path), tree, out, Admission(places.state_dir, _signed(file), lenient))
+    assets = _assets(str(path), file, tree, models, out)
     out += [*_address_problems(assets, sources), *_option_problems(assets, sources)]
     if out:
         raise ConfigErrors(out)
     journal = places.base / file.journal.path if file.journal.path else places.state_dir / "journal.db"
-    return Loaded(str(path), tree, file, places, journal, assets, sources, sinks)
+    return Loaded(str(path), tree, file, places, journal, assets, sources, sinks, tuple(models.told))
+
+
+def _signed(file: Any) -> bool:
+    """Whether model files must be signed; where the file does not get so far as to say it, they must."""
+    return getattr(getattr(file.gateway, "models", None), "signature", "required") != "warn"
 
 
 def _tree(path: str, state_dir: str | Path | None, chosen: Mapping[str, str], out: list[Problem]) -> Tree | None:
@@ -133,9 +151,9 @@ def _places(path: str | Path, file: File, tree: Tree, out: list[Problem]) -> Pla
     return Places(base, state_dir, socket)
 
 
-def _assets(path: str, file: File, tree: Tree, out: list[Problem]) -> tuple[LoadedAsset, ...]:
+def _assets(path: str, file: File, tree: Tree, models: ModelFiles, out: list[Problem]) -> tuple[LoadedAsset, ...]:
     """The assets that can be used; the classes that none uses are checked too."""
-    lists, models = TagLists(path, tree, out), ModelFiles(path, tree, out)
+    lists = TagLists(path, tree, out)
     for name in tree.get(("classes",)) if isinstance(tree.get(("classes",)), dict) else ():
         tags = lists.of(("classes", name))
         if tags is not None:
@@ -159,8 +177,10 @@ def _asset(
     out += [*consistency.row_problems(here.tag_tree, here.rows), *derived.problems(here.tag_tree, here.rows)]
     out += consistency.tag_problems(tree, asset, here, names if len(models) == _expected(here.kind) else None)
     out += _point_problems(asset, here, models)
+    out += modelinputs.problems(asset.id, models, [spec.name for spec in here.kind.models], here.tag_tree.value)
     sources = _sources(asset, here, tree, out)
-    return LoadedAsset(asset, here.kind, here.rows, here.tag_tree, sources, models)
+    refused = {name: why for (of, name), why in model_files.refused.items() if of == asset.id}
+    return LoadedAsset(asset, here.kind, here.rows, here.tag_tree, sources, models, refused)
 
 
 def _expected(kind: Class) -> int:

@@ -25,6 +25,8 @@ PARTS: Mapping[str, type[pydantic.BaseModel]] = {
     "modes": schema.Modes,
     "models": schema.ModelFile,
     "shadow": schema.Shadow,
+    "gateway": schema.Gateway,
+    "gateway.models": schema.Models,
     "journal": schema.Journal,
     "feed": schema.Feed,
 }

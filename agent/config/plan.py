@@ -141,6 +141,9 @@ def _asset(loaded: LoadedAsset, epoch: int) -> Asset:
     points += placed.points
     texts = {len(points) + row: baselines.text(m.baseline) for row, m in enumerate(loaded.models)}
     points += [_baseline_point(loaded.asset.id, m.name) for m in loaded.models]
+    told = _told(loaded)
+    texts |= {len(points) + row: text for row, (_, text) in enumerate(told)}
+    points += [point for point, _ in told]
     return Asset(
         id=loaded.asset.id,
         epoch=epoch,
@@ -158,6 +161,7 @@ def _asset(loaded: LoadedAsset, epoch: int) -> Asset:
         derived=formula.compiled(tags, names, trees(loaded.rows)),
         texts=texts,
         pairs=placed.pairs,
+        absent=dict(loaded.refused),
     )
 
 
@@ -206,6 +210,14 @@ def _mode_point(asset: str) -> Point:
 def _baseline_point(asset: str, model: str) -> Point:
     about = f"Whether the alerts of model {model} are believed, and why"
     return Point(f"{asset}/state/{model}.baseline", Role.STATUS, kind=Kind.TEXT, description=about)
+
+
+def _told(loaded: LoadedAsset) -> list[tuple[Point, str]]:
+    """What there is to say of models that are absent, or run otherwise than they should."""
+    at = f"{loaded.asset.id}/state"
+    absent = [(f"{at}/{name}.absent", f"Why model {name} is absent", why) for name, why in loaded.refused.items()]
+    slow = [(f"{at}/{m.name}.runs_by", f"What runs model {m.name}", m.by) for m in loaded.models if "numpy" in m.by]
+    return [(Point(i, Role.STATUS, kind=Kind.TEXT, description=about), text) for i, about, text in absent + slow]
 
 
 def _catalogue(loaded: Loaded, assets: Sequence[Asset], epoch: int) -> Catalogue:

@@ -31,11 +31,22 @@ from agent.config.fields import (
 from agent.core.nouns import Mode
 
 
+class Models(Part):
+    """Which model files may be loaded."""
+
+    signature: Literal["required", "warn"] = Field(
+        default="required",
+        description="required: an ONNX file is loaded only with a signature that is trusted here (edgetwin model sign, "
+        "trust); warn: it is only told. A wrong signature is never loaded.",
+    )
+
+
 class Gateway(Part):
     """This gateway."""
 
     id: Id = Field(description="Name of this gateway in topics and NodeIds. " + IMMUTABLE)
     name: str = Field(default="", description="What people call it.")
+    models: Models = Field(default=Models(), description="Which model files may be loaded.")
 
 
 class Journal(Part):

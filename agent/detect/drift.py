@@ -9,7 +9,8 @@ what the quarters of the healthy recording differ among themselves. Lately: rows
 as long as the healthy recording, from two hours to three days. Alarms are counted against the rate that the limit
 was set for (Poisson). Only rows of the right mode with Good inputs count, and time is counted in such rows alone.
 
-Nobody is told to fit anew before a departure has lasted for one memory. Pure: a fold with a small state.
+Nobody is told to fit anew before that has lasted for two memories: what has passed is forgotten before. Pure: a fold
+with a small state.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ QUARTERS_TIMES = 2.0
 SMALLEST_SHARE = 1e-4
 # Bins of rarer rows than that are noise.
 RAREST = 0.04
+LASTING = 2.0  # memories
 MEMORY_S = (2 * 3600.0, 3 * 86400.0)
 SAMPLE_S, VERDICT_S = 10.0, 600.0
 # More alarms than promised: so improbable it must be by chance. After so long, older ones count half.
@@ -38,6 +40,7 @@ IMPROBABLE = 1e-3
 TALLY_S = 60 * 86400.0
 DAY_S, HOUR_S = 86400.0, 3600.0
 SCORE = "the score"
+MOST_ROWS = 20_000
 
 
 class Level(IntEnum):
@@ -123,11 +126,9 @@ def quarters(rows: F8, shares: Sequence[float]) -> F8:
     known = np.array(shares, np.float64)
     some = _parted(known)
     edges, share = np.quantile(rows, known[some], axis=0), np.diff([0.0, *known[some], 1.0])
-    found = [
-        stability(np.sum([binned(edges, share, row) for row in part], axis=0), share)
-        for part in np.array_split(rows, 4)
-        if len(part)
-    ]
+    thin = rows[:: -(-len(rows) // MOST_ROWS)]
+    parts = [part for part in np.array_split(thin, 4) if len(part)]
+    found = [stability(np.sum([binned(edges, share, row) for row in part], axis=0), share) for part in parts]
     return np.asarray(np.max(found, axis=0), np.float64)
 
 
@@ -161,7 +162,7 @@ def _seen(reference: Reference, seen: Seen, row: F4, score: float, rows: int, al
     beyond_s = np.where((psi > reference.limit) & known, seen.beyond_s + passed_s, 0.0)
     alarming_s = seen.alarming_s + passed_s if improbable(reference, rows, alarms) else 0.0
     longest_s = max(float(beyond_s.max()), alarming_s)
-    level = Level.UNKNOWN if not known else Level.RETRAIN if longest_s >= reference.memory_s else Level.OK
+    level = Level.UNKNOWN if not known else Level.RETRAIN if longest_s >= LASTING * reference.memory_s else Level.OK
     words = _words(reference, Seen(mass, counted, beyond_s, alarming_s, level, ""), psi, rows, alarms)
     return Seen(mass, counted, beyond_s, alarming_s, level, words)
 
@@ -226,22 +227,18 @@ def _words(reference: Reference, seen: Seen, psi: F8, rows: int, alarms: int) ->
     if seen.level == Level.RETRAIN:
         return f"retrain, if the machine is well: {'; '.join(said)}"
     longest_s = max(float(seen.beyond_s.max()), seen.alarming_s)
-    return f"{'; '.join(said)}: for {_time(longest_s)}, to be fitted anew after {_time(reference.memory_s)}"
+    return f"{'; '.join(said)}: for {_time(longest_s)}, to be fitted anew after {_time(LASTING * reference.memory_s)}"
 
 
 def _how(reference: Reference, mass: F8) -> str:
-    """Where most of what is too much lies."""
+    """How most of what departs has moved: by what is more, or less, than it was in the outer thirds of the bins."""
     q = mass / mass.sum()
-    excess = q - reference.share
-    half = len(q) // 2
-    sides = {"higher": float(excess[half:].sum()), "lower": float(excess[:half].sum())}
-    ends = float(excess[0] + excess[-1])
-    middle = float(excess[1:-1].sum())
-    side = max(sides, key=lambda name: sides[name])
-    share = f"{100 * q[-1] if side == 'higher' else 100 * q[0]:.0f} % beyond 95 % of the healthy rows"
-    if sides[side] > max(ends, middle) / 2 or abs(ends) < 0.05:
-        return f"is {side} than it was ({share})"
-    return "spreads wider than it did" if ends > 0 else "moves less than it did"
+    excess, third = q - reference.share, len(q) // 3
+    low, high = float(excess[:third].sum()), float(excess[-third:].sum())
+    if abs(high + low) > abs(high - low):
+        return "spreads wider than it did" if high + low > 0 else "moves less than it did"
+    side, beyond = ("higher", q[-1]) if high > low else ("lower", q[0])
+    return f"is {side} than it was ({100 * beyond:.0f} % of the time beyond 95 % of the healthy rows)"
 
 
 def _time(seconds: float) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 
 from agent.core import quality
 from agent.core.nouns import F8, U4, Frame, Kind, Point, Role, Values
-from agent.detect import drift, metadata, session, window
+from agent.detect import drift, metadata, session, trial, window
 from agent.detect.drift import Reference
 from agent.detect.metadata import Metadata
 from agent.detect.session import Session
@@ -81,6 +81,7 @@ def load(content: bytes) -> Params:
     params = Params(about, session.opened(content), _reference(about))
     _check_shapes(params.session, about)
     _dry_run(params)
+    trial.rehearse(params.session, (about.window, len(about.tags)))
     return params
 
 

@@ -123,9 +123,8 @@ def step(params: Params, state: State, frame: Frame, so_far: Mapping[str, tuple[
     about = params.about
     frame, cycles = _clocked(params, state, frame)
     before = state.window
-    rows, gained = window.advance(
-        before, frame, frame.names.rows(about.tags), period_s=_row_s(about), hold_rows=about.hold_rows
-    )
+    given = window.given(frame, about.tags, so_far)
+    rows, gained = window.advance(before, given, frame.dt_ns, period_s=_row_s(about), hold_rows=about.hold_rows)
     age = state.age + (frame.dt_ns / NS_PER_S / _unit_s(about) if state.begun else 0.0)
     state = replace(state, window=rows, age=age, cycles=cycles)
     if gained < 0:
@@ -173,19 +172,24 @@ def _begun(params: Params, state: State, gained: int) -> State:
     new = min(gained, rul_features.BEGIN_ROWS - state.begun)
     if new <= 0:
         return state
-    z = rul_features.standardised(params.about.regimes, state.window.rows[-1:])[0]
+    z = rul_features.standardised(params.about.regimes, _newest(state.window, 1))[0]
     return replace(state, begin=state.begin + new * z, begun=state.begun + new)
+
+
+def _newest(rows: Window, count: int) -> F8:
+    return rows.rows[-count:].astype(np.float64)
 
 
 def _judged(params: Params, state: State) -> State:
     about, rows = params.about, state.window
     if rows.filled < about.least:
         return _none(state, quality.BAD_WAITING_FOR_INITIAL_DATA, f"{rows.filled} of {about.least} rows seen yet")
-    _, away = rul_features.regime(about.regimes, rows.rows[-rows.filled :])
+    newest = _newest(rows, rows.filled)
+    _, away = rul_features.regime(about.regimes, newest)
     if away.max() > about.farthest:
         return _none(state, quality.BAD_OUT_OF_RANGE, "an operating point that it was not trained for")
     z = np.zeros((len(rows.rows), len(about.regimes.tags)))
-    z[-rows.filled :] = rul_features.standardised(about.regimes, rows.rows[-rows.filled :])
+    z[-rows.filled :] = rul_features.standardised(about.regimes, newest)
     begin, age = (state.begin / state.begun)[None], np.array([state.age])
     given = (begin, age) if about.from_new else (None, None)
     life, distance = estimated(params, rul_features.of_windows(z[None], rows.filled, *given))

@@ -55,7 +55,7 @@ def of_windows(z: F8, filled: int, begin: F8 | None, age: F8 | None) -> F8:
     f8[N, C] and age f8[N]."""
     folded = np.einsum("nwc,wk->nkc", z, weights(z.shape[1], filled)).reshape(len(z), -1)
     if begin is None or age is None:
-        return folded
+        return np.asarray(folded, np.float64)
     return np.hstack([folded, begin, age[:, None]])
 
 

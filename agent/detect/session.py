@@ -52,6 +52,15 @@ def keep_out(why: str) -> None:
     _KEPT_OUT["onnxruntime"] = why
 
 
+def version() -> str:
+    """The version of onnxruntime, imported for it; "" where there is none."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return ""
+    return str(onnxruntime.__version__)
+
+
 def opened(content: bytes) -> Session:
     """A session of a file; ValueError where it may not be run, or the runtime refuses it."""
     graph = admitted(content)

@@ -83,7 +83,9 @@ def _blamed(asset: Asset, rule: Rule, condition: Condition, so_far: SoFar) -> st
     shares = {p: value for p, (value, _) in so_far.items() if p.endswith(ends) and not math.isnan(value)}
     if not shares:
         return condition.blamed
-    return f"{asset.id}/{max(shares, key=lambda p: shares[p]).removesuffix(ends)}"
+    most = max(shares, key=lambda p: shares[p]).removesuffix(ends)
+    tag = most.removesuffix(".residual")
+    return f"{asset.id}/{tag if tag in asset.names.at else most}"
 
 
 def words(rule: Rule, condition: Condition, change: str) -> str:

@@ -135,8 +135,9 @@ class Heartbeat:
 @dataclass(frozen=True, slots=True)
 class Asset:
     """All that is fixed about an asset. `points` (m, ids absolute) are: one measured per tag in order, then
-    `<id>/state/mode`, then the points of each model (each pair) in turn, then those of `texts`, which say the
-    same as long as the configuration holds (row: text). `derived`: the tags that are not read but computed."""
+    `<id>/state/mode`, then the points of each model (each pair) in turn, then those of `texts`, which say the same as
+    long as the configuration holds (row: text). `derived`: the tags that are not read but computed. `absent`: models
+    that could not be loaded, and why."""
 
     id: str
     epoch: int
@@ -154,6 +155,7 @@ class Asset:
     derived: Program = NOTHING
     texts: Mapping[int, str] = field(default_factory=dict)
     pairs: tuple[Pair, ...] = ()
+    absent: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def stale_ns(self) -> I8:

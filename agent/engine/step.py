@@ -41,6 +41,8 @@ def _step(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
     speaks = told.speaks
     model_states, so_far, faults = models.step(asset, told.models, frame, tick.seq, speaks)
     comparisons = shadow.compare(asset, told, model_states, frame, faults)
+    if not state.t_ns:  # told once a run: their points say it all the time
+        faults += tuple(Fault(name, tick.now_ns, why) for name, why in asset.absent.items())
     events = _mode_event(maintenance.mode(state), frame, say)
     believed = shadow.placed(asset, told.comparisons)
     conditions, pending, raised = alarms.step(believed, told, own if care.since_ns else frame, so_far, say)

@@ -10,16 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from agent.core.nouns import F8
+from agent.detect import drift
 from agent.detect import onnx as detect
 from agent.detect.metadata import KIND, SCHEMA, Metadata
 from agent.fit.detection import detector as whole
+from agent.fit.detection import page as pages
 from agent.fit.detection.choose import KINDS, Candidate, Choices, Judged, Made, make
 from agent.fit.detection.detector import Detector
 from agent.fit.detection.folds import FOLDS
 from agent.fit.detection.graph import onnx_bytes
 from agent.fit.detection.threshold import Threshold
 from agent.fit.exclude import applied
-from agent.fit.recording import FitError, Recording, Segment, cut, read
+from agent.fit.recording import FitError, Recording, Segment, cut
+from agent.fit.residuals import recorded
 
 WORST_AGREEMENT = 1e-3
 QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
@@ -42,6 +45,7 @@ class Report:
     threshold: Threshold
     smallest_step: F8
     agreement: float
+    page: str
 
     def lines(self) -> list[str]:
         """The report for a person."""
@@ -63,6 +67,7 @@ class Report:
             f" over the limit, the largest score {held['largest']:.2f}",
             "steps that alarm: " + ", ".join(f"{tag} {size:.3g} {unit}".strip() for tag, size, unit in steps),
             f"file and fit agree to {self.agreement:.1e} of the limit",
+            f"written: {self.path}" + (f" and {self.page}" if self.page else ""),
         ]
 
     def _shown(self) -> list[Judged]:
@@ -88,6 +93,8 @@ def fit(
     exclude: str | Path | None = None,
     kind: str = "auto",
     calibrate: str | Path | None = None,
+    twin: str | Path | None = None,
+    page: bool = True,
 ) -> Report:
     """Makes a detector from a recording of the healthy machine and writes it to `out`.
 
@@ -97,9 +104,11 @@ def fit(
     checked live if given. persistence: an alarm is k of n scores. hold_rows: how long an absent value is held.
     exclude: a file of times to leave out, see `agent.fit.exclude`. kind: a family of `choose.FAMILIES`, or auto.
     calibrate: another recording of the healthy machine, which the limit is set and the choice is made by.
+    twin: a twin's file, whose residuals join the columns as `<tag>.residual`.
+    page: whether a page with pictures is written beside `out`.
     The same recording gives the same bytes. FitError says in words why there is no detector.
     """
-    recording = applied(read(recording_path), exclude)
+    recording = applied(recorded(recording_path, twin, where), exclude)
     choices = Choices(
         window,
         budget_alarms_per_day,
@@ -117,7 +126,7 @@ def fit(
     runs = [segment.value[:, kept] for segment in segments]
     names = tuple(name for i, name in enumerate(named) if kept[i])
     other = _calibration(
-        calibrate, exclude, [column for i, column in enumerate(named.values()) if kept[i]], where, choices
+        calibrate, twin, exclude, [column for i, column in enumerate(named.values()) if kept[i]], where, choices
     )
     found = make(runs, choices, str(recording_path), other)
     made = found.detector
@@ -128,7 +137,12 @@ def fit(
     agreement = _agreement(content, made, runs)
     Path(out).write_bytes(content)
     steps = whole.smallest_step(made)
-    return Report(str(out), len(content), about, dropped, found.compared, found.threshold, steps, agreement)
+    beside = Path(out).with_suffix(".html") if page else None
+    if beside:
+        pages.write(beside, pages.Shown(str(recording_path), about, found, runs, steps, dropped))
+    return Report(
+        str(out), len(content), about, dropped, found.compared, found.threshold, steps, agreement, str(beside or "")
+    )
 
 
 def _check(choices: Choices, rows: slice | None) -> None:
@@ -190,6 +204,7 @@ def _segments(
 
 def _calibration(
     path: str | Path | None,
+    twin: str | Path | None,
     exclude: str | Path | None,
     columns: Sequence[str],
     where: Mapping[str, float] | None,
@@ -198,7 +213,7 @@ def _calibration(
     """Unbroken rows of the same columns in the other recording, where there is one."""
     if path is None:
         return []
-    other = applied(read(path), exclude)
+    other = applied(recorded(path, twin, where), exclude)
     return [segment.value for segment in _segments(other, tuple(columns), where, None, choices)]
 
 
@@ -273,6 +288,11 @@ def _reference(made: Made, runs: Sequence[F8]) -> dict[str, object]:
         "inputs": [[_rounded(value) for value in tag] for tag in inputs],
         "score": [_rounded(value) for value in score],
         "alarms_per_day": _rounded(made.threshold.alarms_per_day),
+        "quarters": [
+            _rounded(value)
+            for rows in (np.concatenate(made.held_out)[:, None], np.vstack(runs))
+            for value in drift.quarters(rows, QUANTILES)
+        ],
     }
 
 

@@ -477,3 +477,24 @@ def test_a_word_in_the_options_of_a_tag_that_its_driver_does_not_know_is_told_wi
         "lower/level: unknown option atomc: a tag of modbus has none",
         "pump/flow: unknown option atomic: a tag of modbus has none",
     ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "file", "part"),
+    [
+        (b"tags lower/level\nunits m", b"tags lower/level.expected pump/flow\nunits m m3/h", None, ""),
+        (b"tags lower/level\nunits m", b"tags lower/level.expected\nunits mm", "other.twin", "in mm, but"),
+        (b"tags lower/level", b"tags lower/level.expcted", "other.twin", "did you mean lower/level.expected?"),
+        (
+            b"tags pump/flow.expected",
+            b"tags pump/flow",
+            "twin.twin",
+            "reads pump/flow.expected, which model other gives after it; expected other before it",
+        ),
+    ],
+)
+def test_a_model_may_read_what_a_model_before_it_gives(tmp_path, first, second, file, part):
+    two = MODEL.replace("}]", "}, {name: other, type: twin, file: other.twin}]")
+    found = problems(write(tmp_path, changed("assets:", two), twin=first, other=second))
+    assert [f[0] for f in found] == ([file] if file else [])
+    assert not file or part in found[0][3]

@@ -118,3 +118,20 @@ def test_state_survives_the_wire_exactly(params):
         one, two = run(params, rows[stop:], state)[1], run(params, rows[stop:], back)[1]
         assert [v.value.tobytes() for v in one] == [v.value.tobytes() for v in two]
         assert [v.status.tobytes() for v in one] == [v.status.tobytes() for v in two]
+
+
+def test_an_input_may_be_what_a_model_before_it_gives():
+    tags = ("pump/speed", "pump/flow.residual", "tank/level")
+    mixed, plain = onnx.load(models.content(tags=tags)), onnx.load(models.content())
+    one, two = onnx.init(mixed), onnx.init(plain)
+    for row in models.plant(30, 4):
+        other = np.array([row[0], NAN, row[2]])
+        one, given = onnx.step(mixed, one, models.frame(other), {"pump/flow.residual": (row[1], quality.GOOD)})
+        two, alone = onnx.step(plain, two, models.frame(row), {})
+        assert given.value.tobytes() == alone.value.tobytes()
+    for status in (quality.BAD_DATA_UNAVAILABLE, quality.UNCERTAIN_INITIAL_VALUE):
+        held, given = onnx.step(mixed, one, models.frame(row), {"pump/flow.residual": (0.0, status)})
+        assert given.status[0] == quality.UNCERTAIN_LAST_USABLE_VALUE
+    for _ in range(4):
+        held, given = onnx.step(mixed, held, models.frame(row), {})
+    assert given.status[0] == quality.BAD_DATA_UNAVAILABLE

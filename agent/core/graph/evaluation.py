@@ -19,6 +19,12 @@ OPERATORS: Mapping[str, Operator] = {
     **arithmetic.OPERATORS, **layers.OPERATORS, **reductions.OPERATORS, **shapes.OPERATORS, **trees.OPERATORS,
 }  # fmt: skip
 MOST_VALUES = 2**22  # of one array: 16 MiB of float32
+
+
+class TooMuch(RuntimeError):  # noqa: N818
+    """A graph that would make more values than it may."""
+
+
 FAILURES = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 
 
@@ -35,19 +41,18 @@ def run(graph: Graph, arrays: Sequence[Array]) -> list[Array]:
         for node in graph.nodes:
             inputs = [held[name] if name else None for name in node.inputs]
             try:
-                made = _one(node, graph.opset, inputs)
+                _bounded(node, inputs)
+                made = OPERATORS[node.operator](node, graph.opset, *inputs)
             except FAILURES as error:
                 raise RuntimeError(f"{node}: {error or type(error).__name__}") from error
-            held.update(zip(node.outputs, made, strict=False))
+            held.update(zip(node.outputs, made if isinstance(made, tuple) else (made,), strict=False))
     return [held[port.name] for port in graph.outputs]
 
 
-def _one(node: Node, opset: int, inputs: Sequence[Any]) -> Sequence[Array]:
+def _bounded(node: Node, inputs: Sequence[Any]) -> None:
     values = _values(node, inputs)
     if values > MOST_VALUES:
-        raise ValueError(f"makes {values} values, expected at most {MOST_VALUES}")
-    made = OPERATORS[node.operator](node, opset, *inputs)
-    return made if isinstance(made, tuple) else (made,)
+        raise TooMuch(f"{node}: makes {values} values, expected at most {MOST_VALUES}")
 
 
 def _values(node: Node, inputs: Sequence[Any]) -> Any:

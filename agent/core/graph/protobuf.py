@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-MOST_FIELDS = 2_000_000
+MOST_FIELDS = 1_000_000
 
 WHOLE, SINGLE, DOUBLE, TEXT, OCTETS, SKIPPED = "whole", "single", "double", "text", "octets", "skipped"
 WIRE = {WHOLE: 0, DOUBLE: 1, SINGLE: 5}

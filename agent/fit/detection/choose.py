@@ -1,5 +1,6 @@
 """Chooses a detector, its limit and its hold-out score, without labels: healthy rows not fitted on, and the same rows
-with simulated faults. The candidate is taken that finds most at the stated false-alarm budget:
+with simulated faults. The candidate is taken that finds most at the stated false-alarm budget, or
+a simpler one that is as good within the error of the comparison:
 
     found = share of faulty rows that alarm with the largest contribution at a faulty tag, mean over the faults
 
@@ -28,6 +29,11 @@ from agent.fit.recording import FitError
 FAMILIES: Mapping[str, Any] = {"mahalanobis": mahalanobis, "pca": pca, "similarity": similarity}
 KINDS = ("auto", *FAMILIES)
 LEADERS = 2
+# A larger model wins where it is ahead by so many standard errors.
+SURE = 2.0
+# Windows that share no row, below which `auto` keeps to one ellipsoid: comparing more families on so few healthy
+# windows picks the one whose limit happened to come out low, and on later rows it alarms more and finds less.
+ENOUGH_APART = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +68,19 @@ class Candidate:
         return made
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """How candidates did together. found: see above; alarmed: the same without regard to the tag."""
+    """How candidates did together. shares f8[faults]: of the faulty rows of each fault, those found; alarmed: the mean
+    without regard to the tag."""
 
     candidates: tuple[Candidate, ...]
-    found: float
+    shares: F8
     alarmed: float
+
+    @property
+    def found(self) -> float:
+        """Mean share over the faults."""
+        return float(self.shares.mean())
 
     def __str__(self) -> str:
         return " with ".join(str(each) for each in self.candidates)
@@ -121,7 +133,8 @@ def make(runs: Sequence[F8], choices: Choices, path: str, calibration: Sequence[
 
 def _candidates(material: Healthy, choices: Choices) -> list[Candidate]:
     """All that the windows can carry, of the families asked for."""
-    families = FAMILIES if choices.kind == "auto" else {choices.kind: FAMILIES[choices.kind]}
+    kind = _allowed(material, choices)
+    families = FAMILIES if kind == "auto" else {kind: FAMILIES[kind]}
     windows = min(len(fold.fitted) for fold in material.folds)
     return [
         Candidate(name, each, tuple(setting.items()))
@@ -129,6 +142,12 @@ def _candidates(material: Healthy, choices: Choices) -> list[Candidate]:
         for name, family in families.items()
         for setting in family.settings(material.tags * each.features, windows)
     ]
+
+
+def _allowed(material: Healthy, choices: Choices) -> str:
+    """The kind asked for; one family instead of `auto` where the recording is too short to compare."""
+    short = material.judged_windows < ENOUGH_APART * choices.window
+    return "mahalanobis" if choices.kind == "auto" and short else choices.kind
 
 
 def _too_few(material: Healthy, choices: Choices) -> str:
@@ -151,7 +170,7 @@ def _compared(material: Healthy, candidates: Sequence[Candidate], choices: Choic
     leaders = list(best)[:LEADERS]
     rest = [each for each in candidates if each.folding in leaders and each not in told]
     judged = _best_first(judged + [_judged((each,), material, told, choices) for each in rest])
-    if choices.kind == "auto":
+    if _allowed(material, choices) == "auto":
         pairs = _pairs([each.candidates[0] for each in judged])
         judged += [_judged(pair, material, told, choices) for pair in pairs]
     return _best_first(judged)
@@ -177,8 +196,23 @@ def _folding(candidate: Candidate) -> object:
 
 
 def _best_first(judged: Sequence[Judged]) -> list[Judged]:
-    """Of equal ones the one tried first, which is the simpler."""
-    return sorted(judged, key=lambda each: -each.found)
+    """In front the simplest that the best does not beat beyond doubt, then by the mean share."""
+    ordered = sorted(judged, key=lambda each: -each.found)
+    simplest = min((each for each in ordered if not _beats(ordered[0], each)), key=_size)
+    return [simplest, *(each for each in ordered if each is not simplest)]
+
+
+def _beats(one: Judged, other: Judged) -> bool:
+    """Whether the difference, fault by fault, is beyond doubt."""
+    more = one.shares - other.shares
+    return bool(more.mean() > SURE * more.std() / math.sqrt(len(more)))
+
+
+def _size(each: Judged) -> tuple[int, int, float, float]:
+    """Simple is: one member, few features, a short memory (there are more windows apart to learn from, and it lets go
+    soonest); among equals the better."""
+    foldings = [candidate.folding for candidate in each.candidates]
+    return len(foldings), sum(f.features for f in foldings), sum(f.memory for f in foldings), -each.found
 
 
 def _judged(
@@ -200,7 +234,7 @@ def _judged(
         )
         found += (over & right).mean(axis=1).tolist()
         alarmed += over.mean(axis=1).tolist()
-    return Judged(candidates, float(np.mean(found)), float(np.mean(alarmed)))
+    return Judged(candidates, np.array(found), float(np.mean(alarmed)))
 
 
 def _told(candidate: Candidate, material: Healthy, k: int, *, thinned: bool) -> _Run:

@@ -18,8 +18,8 @@ from agent.core.nouns import F8
 
 # Of a feature, in spreads of its tag's rows: a tag that stood still in part of the recording is not judged finer.
 SMALLEST_SPREAD = 1e-3
-# A trend counts where it is so many standard errors; it is taken to go on for so many times the recording.
-SURE, ONWARD = 4.0, 4.0
+# A trend counts where it is so many standard errors; so many times its change over the recording is one spread.
+SURE, ONWARD = 2.0, 5.0
 BLOCKS = 8
 
 
@@ -59,16 +59,25 @@ def allowance(healthy: F8) -> F8:
     """Variance f8[F] that each feature is granted because it was on its way somewhere while it was recorded.
 
     A machine that warms up leaves the range of a short recording soon after it ends. Where the means of BLOCKS blocks
-    follow a line beyond doubt, the line is taken to go on:
+    follow a line beyond doubt, the line may well go on:
 
         allowance = (ONWARD b)^2          b: change along the line over the recording, 0 where it is in doubt
     """
     means = np.array([block.mean(axis=0) for block in np.array_split(healthy, BLOCKS)])
     place = np.arange(BLOCKS) - (BLOCKS - 1) / 2.0
-    slope = place @ means / (place @ place)
+    slope = _slope(means)
+    half = BLOCKS // 2
+    early, late = (_slope(part) for part in (means[:half], means[half:]))
+    lasting = (early * slope > 0.0) & (late * slope > 0.0)
     left = means - means.mean(axis=0) - place[:, None] * slope
     error2 = np.square(left).sum(axis=0) / (BLOCKS - 2) / (place @ place)
-    return np.where(slope**2 > SURE**2 * error2, np.square(ONWARD * BLOCKS * slope), 0.0)
+    return np.where(lasting & (slope**2 > SURE**2 * error2), np.square(ONWARD * BLOCKS * slope), 0.0)
+
+
+def _slope(means: F8) -> F8:
+    """Change a block f8[F] of the means of blocks f8[n, F]."""
+    place = np.arange(len(means)) - (len(means) - 1) / 2.0
+    return np.asarray(place @ means / (place @ place))
 
 
 def _parts(inverse: F8, tags: int) -> F8:

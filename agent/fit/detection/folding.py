@@ -34,6 +34,11 @@ class Folding:
         """K: features of a tag."""
         return len(self.stretches) + len(self.rates) + self.newest
 
+    @property
+    def memory(self) -> float:
+        """Rows that the longest mean is worth: 1 / sum of its squared weights."""
+        return float(1.0 / np.square(self.weights()).sum(axis=0).min())
+
     def __str__(self) -> str:
         parts = [f"means over {'+'.join(map(str, self.stretches))} rows"] if self.stretches else []
         parts += [f"EWMA {rate:g}" for rate in self.rates]

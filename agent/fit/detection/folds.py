@@ -50,6 +50,11 @@ class Healthy:
         """C."""
         return len(self.mean)
 
+    @property
+    def judged_windows(self) -> int:
+        """Windows left out, over all folds."""
+        return sum(each.stop - each.start for fold in self.folds for each in fold.judged)
+
     def features(self, how: Folding) -> F8:
         """Of all windows of all runs: f8[windows, C * K]."""
         return np.vstack([folding.features(run, how) for run in self.z])

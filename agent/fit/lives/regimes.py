@@ -48,8 +48,8 @@ def points(rows: F8, most: int = MOST) -> F8:
 
     k-means (Lloyd), each further centre begun at the row that is farthest from all others: no random start."""
     total = float(np.square(rows - rows.mean(axis=0)).sum())
-    centres = rows.mean(axis=0)[None]
-    first = centres
+    centres = np.asarray(rows.mean(axis=0)[None], np.float64)
+    first: F8 = centres
     for _ in range(most):
         distance = _squares(rows, centres)
         if float(distance.min(axis=1).sum()) <= LEFT_OVER * total:
@@ -65,7 +65,7 @@ def points(rows: F8, most: int = MOST) -> F8:
 def _usual(rows: F8, centres: F8) -> F8:
     """Without the centres that hardly any row is near to."""
     share = np.bincount(_squares(rows, centres).argmin(axis=1), minlength=len(centres)) / len(rows)
-    return np.asarray(centres[share >= SEEN])
+    return np.asarray(centres[share >= SEEN], np.float64)
 
 
 def _squares(rows: F8, centres: F8) -> F8:

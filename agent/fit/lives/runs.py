@@ -17,7 +17,8 @@ import numpy as np
 
 from agent.core.nouns import F8, I8
 from agent.detect.rul_file import CYCLES, UNIT_S
-from agent.fit.recording import FitError, seconds
+from agent.fit.recording import FitError
+from agent.fit.times import seconds
 
 SEPARATORS = (";", "\t", "|", ",")
 

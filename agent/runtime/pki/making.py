@@ -90,7 +90,7 @@ def own(certificate: Path, key: Path, subject: Subject, bits: int = KEY_BITS) ->
     Two that come at once get the same pair. A certificate without its key, or with another's, is issued anew under its
     old URI. OSError says what stands in the way; ValueError what the files hold instead.
     """
-    with _locked(certificate.parent):
+    with locked(certificate.parent):
         if certificate.exists() and key.exists():
             try:
                 return loaded(certificate, key), False
@@ -102,7 +102,7 @@ def own(certificate: Path, key: Path, subject: Subject, bits: int = KEY_BITS) ->
 
 def renew(certificate: Path, key: Path, subject: Subject, bits: int = KEY_BITS) -> Own:
     """A new pair in place of the old one, with its URI; `subject` where there was none. OSError."""
-    with _locked(certificate.parent):
+    with locked(certificate.parent):
         return _make(certificate, key, _kept(certificate, subject), bits)
 
 
@@ -201,7 +201,7 @@ def _give(path: Path, like: Path) -> None:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path) -> Iterator[None]:
     """One at a time, threads and processes alike."""
     folder(directory)
     lock = directory / ".lock"

@@ -2,8 +2,8 @@
 
     python tests/bench/detect/cmapss.py
 
-Everything is chosen inside `fit rul`, by cross-validation grouped by unit; the test is scored at the end, as an engineer
-would: the last row of each test unit. Beside it: the mean life, and ridge regression on the same features.
+Everything is chosen inside `fit rul`, by cross-validation grouped by unit; the test is scored at the end, as an
+engineer would: the last row of each test unit. Beside it: the mean life, and ridge regression on the same features.
 Needs ../shared/data/cmapss (public domain, NASA).
 """
 
