@@ -89,6 +89,25 @@ def approve(
 
 
 @app.command()
+def attach(
+    twin: TwinFile,
+    surrogate: Annotated[Path, typer.Argument(metavar="SURROGATE", help="The graph (ONNX).", show_default=False)],
+    inputs: Annotated[str, typer.Option(help="Of the twin, in the graph's order: tags, health (pump.wear).")],
+    outputs: Annotated[str, typer.Option(help="Tags whose values the graph gives, in its order.")],
+    ranges: Annotated[
+        list[str] | None,
+        typer.Option("--range", help="Of its training: pump/speed=20..80; as the twin's file has it if left out."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write this file instead of TWIN.")] = None,
+) -> None:
+    """Let an ONNX surrogate (f4[N, inputs] to f4[N, outputs], in the twin's units) give some of a twin's outputs.
+    Beyond the range of its training it is held at the edge, and the twin says so."""
+    from agent.cli import attaching, telling
+
+    attaching.run(twin, surrogate, telling.names(inputs), telling.names(outputs), ranges or [], out)
+
+
+@app.command()
 def compare(
     file: MaybeFile = None,
     model: Annotated[

@@ -24,7 +24,9 @@ from agent.twin import accuracy, filtering, published, reading, wear
 from agent.twin.departure import judging
 from agent.twin.filtering import Belief, Filter, Innovation, Sample
 from agent.twin.lifetime import living
+from agent.twin.plant import Plant
 from agent.twin.published import PER_OUTPUT, PER_VIRTUAL, Said
+from agent.twin.surrogate import REMOTENESS
 from agent.twin.twin import Twin, load
 
 __all__ = ["PER_OUTPUT", "PER_VIRTUAL", "State", "init", "load", "points", "resume", "step"]
@@ -145,6 +147,8 @@ def _after(twin: Twin, state: State, sample: Sample, periods: int) -> State:
             plant, state.reference, _trusting(twin, sample), reference=twin.reference, frozen=True, bounded=True
         )
     remoteness = float(twin.domain.remoteness(sample.u, judged.expected[: len(plant.outputs)]))
+    outside = plant.outside(tracking.belief.x, sample.u)
+    remoteness = max(remoteness, REMOTENESS) if outside else remoteness
     started = state.started + periods
     left = _settling(twin, remoteness, state.settling, periods, started)
     if settling and not left:
@@ -162,12 +166,13 @@ def _after(twin: Twin, state: State, sample: Sample, periods: int) -> State:
         residual=judged.nu,
         spread=spread,
         virtual=plant.observe(x, sample.u)[p:],
-        virtual_spread=np.hypot(twin.spread[p:], tracked.spread[p:]),
+        virtual_spread=_wide(plant, outside, np.hypot(twin.spread[p:], tracked.spread[p:])),
         health=wear.values(plant, x),
         health_spread=wear.spreads(plant, health),
         remoteness=remoteness,
         uncertain=sample.weight > 1.0,
         settling=left > 0,
+        outside=outside,
     )
     return State(
         started=started,
@@ -213,6 +218,15 @@ def _spread(twin: Twin, judged: Innovation, scores: accuracy.State) -> F8:
     what was seen since. f8[p]."""
     p = len(twin.plant.outputs)
     return np.hypot(np.exp(scores.width) * twin.spread[:p], judged.spread[:p])
+
+
+def _wide(plant: Plant, outside: str, spread: F8) -> F8:
+    """Of virtual outputs f8[v]: half of the range ever seen for what a surrogate gives outside its training."""
+    if not outside or plant.surrogate is None:
+        return spread
+    half = np.array([0.5 * (c.high - c.low) for c in plant.virtual])
+    given = np.array([c.tag in plant.surrogate.outputs for c in plant.virtual])
+    return np.where(given, np.maximum(spread, half), spread)
 
 
 def _trusting(twin: Twin, sample: Sample) -> Sample:

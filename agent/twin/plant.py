@@ -11,6 +11,7 @@ import numpy as np
 
 from agent.core.nouns import F8
 from agent.twin.kind import Affine, Channel, Health, Kind
+from agent.twin.surrogate import Surrogate, Wiring, wired
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +19,7 @@ class Plant:
     """The model alone, in the channels' units: m inputs, p measured and v virtual outputs, n states.
 
     R f8[p]: variance of the measurement noise; quantum f8[p]: step of the PLC's scaling, 0 where it is fine.
+    surrogate: what stands in the place of a part of the kind's output map.
     """
 
     kind: Kind
@@ -28,6 +30,7 @@ class Plant:
     period_s: float
     R: F8
     quantum: F8
+    surrogate: Surrogate | None = None
 
     @property
     def kind_name(self) -> str:
@@ -56,7 +59,9 @@ class Plant:
 
     @cached_property
     def affine(self) -> Affine | None:
-        """The matrices of one period where the kind is linear."""
+        """The matrices of one period where the kind is linear and no surrogate stands in its output map."""
+        if self.surrogate is not None:
+            return None
         return self.kind.affine(self.params, self.period_s)
 
     @cached_property
@@ -75,7 +80,22 @@ class Plant:
 
     def observe(self, x: F8, u: F8) -> F8:
         """Outputs f8[...,p+v] of states f8[...,n] under inputs f8[...,m]."""
-        return self.kind.outputs(self.params, x, u)
+        y = self.kind.outputs(self.params, x, u)
+        return y if self.wiring is None else self.wiring.applied(x, u, y)
+
+    @cached_property
+    def wiring(self) -> Wiring | None:
+        """The surrogate on this plant; None where it has none. ValueError says why it does not fit."""
+        if self.surrogate is None:
+            return None
+        return wired(self.surrogate, self.inputs, (*self.outputs, *self.virtual), self.health)
+
+    def outside(self, x: F8, u: F8) -> str:
+        """Which inputs of the surrogate are outside its training, for x f8[n], u f8[m]; "" where none is."""
+        if self.wiring is None:
+            return ""
+        y = self.kind.outputs(self.params, x, u)
+        return self.wiring.surrogate.outside(self.wiring.inputs(x, u, y))
 
 
 def kind(name: str) -> Kind:

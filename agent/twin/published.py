@@ -30,7 +30,7 @@ PER_OUTPUT, PER_VIRTUAL = 7, 2
 class Said:
     """What the filters say of one period, in units: expected, residual (NaN: not measured), spread f8[p]; virtual,
     virtual_spread f8[v]; health, health_spread f8[h]; remoteness; uncertain bool[p]: the measurement itself is.
-    settling: nothing counts yet."""
+    settling: nothing counts yet; outside: why nothing can be said (a surrogate outside its training)."""
 
     expected: F8
     residual: F8
@@ -42,6 +42,7 @@ class Said:
     remoteness: float
     uncertain: Mask
     settling: bool
+    outside: str = ""
 
 
 def points(twin: Twin) -> tuple[Point, ...]:
@@ -115,7 +116,7 @@ def values(twin: Twin, said: Said, judge: judging.State, scores: accuracy.State,
     status[: of_outputs.size] = _output_status(said, of_outputs).ravel()
     status[len(status) - len(lives) :] = lives_status
     first = len(head) + len(own) + len(faults)
-    texts = {len(head) + 1: finding.text or finding.reason}
+    texts = {len(head) + 1: said.outside or finding.text or finding.reason}
     if level:
         texts[len(head) + 3] = reason
     texts.update({first + k * living.PER_PART: words for k, words in enumerate(lives_text)})

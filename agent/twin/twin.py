@@ -27,6 +27,7 @@ from agent.twin.kind import Channel
 from agent.twin.lifetime import life
 from agent.twin.lifetime.life import Lives
 from agent.twin.plant import Plant, kind
+from agent.twin.surrogate import Surrogate
 from agent.twin.trial.loop import Control
 
 FORMAT = "edgetwin twin"
@@ -115,6 +116,7 @@ class _File:
     lives: Lives | None = None
     control: Control | None = None
     baseline: Baseline | None = None
+    surrogate: Surrogate | None = None
 
 
 # What stands in the file as it stands in a twin, every section among it.
@@ -135,6 +137,7 @@ def load(content: bytes) -> Twin:
         period_s=file.period_s,
         R=file.noise.R,
         quantum=file.noise.quantum,
+        surrogate=file.surrogate,
     )
     twin = Twin(
         plant=plant,
@@ -161,6 +164,7 @@ def dump(twin: Twin) -> bytes:
         virtual=plant.virtual,
         model=plant.params,
         noise=_Noise(plant.R, plant.quantum, twin.reference, twin.spread),
+        surrogate=plant.surrogate,
         **{name: getattr(twin, name) for name in _SHARED},
     )
     return jsontree.text(jsontree.tree(file)).encode()
@@ -209,4 +213,13 @@ def _problems(twin: Twin) -> list[str]:
     if twin.control:
         tags = [[c.tag for c in part] for part in (plant.inputs, plant.outputs, plant.virtual)]
         wrong += [f"control with {text}" for text in twin.control.problems(*tags)]
-    return wrong or plant.kind.check(plant.params, plant.inputs, (*plant.outputs, *plant.virtual))
+    wrong = wrong or plant.kind.check(plant.params, plant.inputs, (*plant.outputs, *plant.virtual))
+    return wrong or _of_surrogate(plant)
+
+
+def _of_surrogate(plant: Plant) -> list[str]:
+    try:
+        _ = plant.wiring
+    except ValueError as error:
+        return [f"a surrogate with {str(error).removeprefix('surrogate: expected ')}"]
+    return []

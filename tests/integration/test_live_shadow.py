@@ -22,6 +22,8 @@ def live(tmp_path_factory):
     onnx.save(model, new)
     settings = ("--set", f"{AT}.shadow.file={new}", "--set", f"{AT}.settle_s=2")
     with living(folder, "plant", "plc1", "plc2") as rig:
+        signed = edgetwin("model", "sign", new, "--state-dir", rig.state_dir)
+        assert signed.returncode == 0, signed.stderr
         rig.processes["agent"].start(*settings)
         until(rig.status, 40)
         yield rig, settings
