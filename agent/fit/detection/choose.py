@@ -33,7 +33,7 @@ LEADERS = 2
 SURE = 2.0
 # Windows that share no row, below which `auto` keeps to one ellipsoid: comparing more families on so few healthy
 # windows picks the one whose limit happened to come out low, and on later rows it alarms more and finds less.
-ENOUGH_APART = 20
+ENOUGH_APART = 100
 
 
 @dataclass(frozen=True, slots=True)
