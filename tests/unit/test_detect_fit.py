@@ -103,7 +103,7 @@ def test_each_family_gives_a_file_that_agrees_with_its_fit(recording, tmp_path, 
 
 
 def test_a_pair_gives_the_larger_score_and_its_contributions():
-    one, other = models.detector(limit=8.0), models.detector(shape=Folding(8, rates=(0.3,)), limit=12.0)
+    one, other = models.detector(limit=8.0), models.detector(shape=Folding(8, rates=(0.3,)), limit=4.0)
     pair = replace(one, parts=(*one.parts, *other.parts))
     rows = models.plant(300, 19)
     rows[150:, 1] += 2.0
