@@ -72,7 +72,10 @@ class Report:
 
     def _shown(self) -> list[Judged]:
         """The chosen one, then the best of each other make."""
-        return list({tuple(c.family for c in each.candidates): each for each in reversed(self.compared)}.values())[::-1]
+        best = dict[tuple[str, ...], Judged]()
+        for each in self.compared:
+            best.setdefault(tuple(c.family for c in each.candidates), each)
+        return list(best.values())
 
 
 def fit(

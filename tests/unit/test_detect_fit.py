@@ -1,5 +1,7 @@
 """A detector from a recording: the same bytes, an honest limit, contributions that point, refusals with names."""
 
+from dataclasses import replace
+
 import detect_models as models
 import numpy as np
 import pytest
@@ -90,6 +92,31 @@ def test_collinear_tags_are_told_apart_where_z_scores_are_not():
         by_z += np.abs((rows - made.mean) / made.scale).mean(axis=0).argmax() == tag
     assert right >= 76
     assert by_z < 40
+
+
+@pytest.mark.parametrize("kind", ["pca", "similarity"])
+def test_each_family_gives_a_file_that_agrees_with_its_fit(recording, tmp_path, kind):
+    report = fit(recording, out=tmp_path / "a.onnx", window=10, kind=kind)
+    assert report.agreement < 1e-3
+    parts = onnx.load((tmp_path / "a.onnx").read_bytes()).about.features["parts"]
+    assert [part["family"] for part in parts] == [kind]
+    assert "Where it should not be trusted" in (tmp_path / "a.html").read_text()
+
+
+def test_a_pair_gives_the_larger_score_and_its_contributions():
+    one, other = models.detector(limit=8.0), models.detector(shape=Folding(8, rates=(0.3,)), limit=4.0)
+    pair = replace(one, parts=(*one.parts, *other.parts))
+    rows = models.plant(300, 19)
+    rows[150:, 1] += 2.0
+    given = onnx.score(
+        onnx.load(models.content(pair)), np.lib.stride_tricks.sliding_window_view(rows, 8, axis=0).transpose(0, 2, 1)
+    )
+    for ours, expected in zip(given, whole.score(pair, rows), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-3)
+    singles = [whole.score(each, rows)[0] for each in (one, other)]
+    np.testing.assert_allclose(given[0], np.maximum(*singles), rtol=1e-3)
+    assert (singles[0] > singles[1]).any()
+    assert (singles[0] < singles[1]).any()
 
 
 def test_a_limit_keeps_its_budget_on_noise_it_has_not_seen():

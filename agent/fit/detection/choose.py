@@ -4,7 +4,8 @@ a simpler one that is as good within the error of the comparison:
 
     found = share of faulty rows that alarm with the largest contribution at a faulty tag, mean over the faults
 
-First every folding with one family, then every family with the best foldings, then the best with each other family.
+Every family over every folding with every setting, then the best with the best of each other make; less of it on
+short recordings.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ from agent.fit.recording import FitError
 
 FAMILIES: Mapping[str, Any] = {"mahalanobis": mahalanobis, "pca": pca, "similarity": similarity}
 KINDS = ("auto", *FAMILIES)
-LEADERS = 2
 # A larger model wins where it is ahead by so many standard errors.
 SURE = 2.0
-# Windows that share no row, below which `auto` keeps to one ellipsoid: comparing more families on so few healthy
-# windows picks the one whose limit happened to come out low, and on later rows it alarms more and finds less.
+LEADERS = 2
+# Windows that share no row, below which `auto` keeps to one ellipsoid and few comparisons, and below which no pairs are
+# tried: comparing more on so few healthy windows picks what happened to come out low, and later rows alarm more.
 ENOUGH_APART = 20
+ENOUGH_FOR_PAIRS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,15 +164,19 @@ def _too_few(material: Healthy, choices: Choices) -> str:
 
 
 def _compared(material: Healthy, candidates: Sequence[Candidate], choices: Choices) -> list[Judged]:
-    """Every folding with one setting of each family, every setting of the best foldings, then pairs; best first."""
+    """Best first. On a short recording every folding with its most careful setting, then all settings of the leaders;
+    else every candidate, and on a long one pairs too."""
     told: dict[Candidate, list[_Run]] = {}
-    first = list({(each.family, each.folding): each for each in candidates}.values())
-    judged = [_judged((each,), material, told, choices) for each in first]
-    best = dict.fromkeys(each.candidates[0].folding for each in _best_first(judged))
-    leaders = list(best)[:LEADERS]
-    rest = [each for each in candidates if each.folding in leaders and each not in told]
-    judged = _best_first(judged + [_judged((each,), material, told, choices) for each in rest])
-    if _allowed(material, choices) == "auto":
+    apart = material.judged_windows / choices.window
+    if apart < ENOUGH_APART:
+        careful = {(each.family, each.folding): each for each in candidates}.values()
+        judged = _best_first([_judged((each,), material, told, choices) for each in careful])
+        leaders = list(dict.fromkeys(each.candidates[0].folding for each in judged))[:LEADERS]
+        candidates = [each for each in candidates if each.folding in leaders and each not in told]
+    else:
+        judged = []
+    judged = _best_first(judged + [_judged((each,), material, told, choices) for each in candidates])
+    if choices.kind == "auto" and apart >= ENOUGH_FOR_PAIRS:
         pairs = _pairs([each.candidates[0] for each in judged])
         judged += [_judged(pair, material, told, choices) for pair in pairs]
     return _best_first(judged)

@@ -19,7 +19,7 @@ from agent.core.nouns import F8
 # Of a feature, in spreads of its tag's rows: a tag that stood still in part of the recording is not judged finer.
 SMALLEST_SPREAD = 1e-3
 # A trend counts where it is so many standard errors; so many times its change over the recording is one spread.
-SURE, ONWARD = 2.0, 5.0
+SURE, ONWARD = 2.0, 1.0
 BLOCKS = 8
 
 
