@@ -11,7 +11,7 @@ from agent.detect import onnx
 from agent.fit.detector import fit
 from agent.fit.recording import read
 
-SKAB = Path(__file__).parents[3] / "shared" / "data" / "skab" / "valve1" / "1.csv"
+SKAB = Path(__file__).parents[3] / "shared" / "data" / "skab" / "valve1" / "0.csv"
 pytestmark = pytest.mark.skipif(not SKAB.exists(), reason=f"recorded data absent: {SKAB}")
 FITTED = 400
 

@@ -4,8 +4,10 @@ a simpler one that is as good within the error of the comparison:
 
     found = share of faulty rows that alarm with the largest contribution at a faulty tag, mean over the faults
 
-Every family over every folding with every setting, then the best with the best of each other make; less of it on
-short recordings.
+Every family over every folding with every setting, then the best with the best of each other make.
+
+On a short recording there are too few rows to put faults into. There one ellipsoid over means of the whole window is
+taken: that whose smallest alarming steps have the least geometric mean over the tags, which needs no such rows.
 """
 
 from __future__ import annotations
@@ -31,9 +33,8 @@ FAMILIES: Mapping[str, Any] = {"mahalanobis": mahalanobis, "pca": pca, "similari
 KINDS = ("auto", *FAMILIES)
 # A larger model wins where it is ahead by so many standard errors.
 SURE = 2.0
-LEADERS = 2
-# Windows that share no row, below which `auto` keeps to one ellipsoid and few comparisons, and below which no pairs are
-# tried: comparing more on so few healthy windows picks what happened to come out low, and later rows alarm more.
+# Windows that share no row, below which `auto` keeps to one ellipsoid, and below which no pairs are tried: comparing
+# more on so few healthy windows picks what happened to come out low, and later rows alarm more.
 ENOUGH_APART = 20
 ENOUGH_FOR_PAIRS = 100
 
@@ -135,21 +136,22 @@ def make(runs: Sequence[F8], choices: Choices, path: str, calibration: Sequence[
 
 def _candidates(material: Healthy, choices: Choices) -> list[Candidate]:
     """All that the windows can carry, of the families asked for."""
-    kind = _allowed(material, choices)
+    short = _short(material, choices)
+    kind = "mahalanobis" if short else choices.kind
     families = FAMILIES if kind == "auto" else {kind: FAMILIES[kind]}
     windows = min(len(fold.fitted) for fold in material.folds)
     return [
-        Candidate(name, each, tuple(setting.items()))
+        Candidate(name, each, tuple((setting | {"trend": 0.0} if short else setting).items()))
         for each in folding.foldings(choices.window)
+        if not short or sum(each.stretches) == choices.window
         for name, family in families.items()
         for setting in family.settings(material.tags * each.features, windows)
     ]
 
 
-def _allowed(material: Healthy, choices: Choices) -> str:
-    """The kind asked for; one family instead of `auto` where the recording is too short to compare."""
-    short = material.judged_windows < ENOUGH_APART * choices.window
-    return "mahalanobis" if choices.kind == "auto" and short else choices.kind
+def _short(material: Healthy, choices: Choices) -> bool:
+    """Whether it is for `auto` to choose, and the recording too short to compare by faults."""
+    return choices.kind == "auto" and material.judged_windows < ENOUGH_APART * choices.window
 
 
 def _too_few(material: Healthy, choices: Choices) -> str:
@@ -164,22 +166,22 @@ def _too_few(material: Healthy, choices: Choices) -> str:
 
 
 def _compared(material: Healthy, candidates: Sequence[Candidate], choices: Choices) -> list[Judged]:
-    """Best first. On a short recording every folding with its most careful setting, then all settings of the leaders;
-    else every candidate, and on a long one pairs too."""
+    """Best first; on a long recording pairs too."""
     told: dict[Candidate, list[_Run]] = {}
-    apart = material.judged_windows / choices.window
-    if apart < ENOUGH_APART:
-        careful = {(each.family, each.folding): each for each in candidates}.values()
-        judged = _best_first([_judged((each,), material, told, choices) for each in careful])
-        leaders = list(dict.fromkeys(each.candidates[0].folding for each in judged))[:LEADERS]
-        candidates = [each for each in candidates if each.folding in leaders and each not in told]
-    else:
-        judged = []
-    judged = _best_first(judged + [_judged((each,), material, told, choices) for each in candidates])
-    if choices.kind == "auto" and apart >= ENOUGH_FOR_PAIRS:
+    judged = [_judged((each,), material, told, choices) for each in candidates]
+    if _short(material, choices):
+        return sorted(judged, key=lambda each: _step(each, material, choices))
+    judged = _best_first(judged)
+    if choices.kind == "auto" and material.judged_windows >= ENOUGH_FOR_PAIRS * choices.window:
         pairs = _pairs([each.candidates[0] for each in judged])
         judged += [_judged(pair, material, told, choices) for pair in pairs]
     return _best_first(judged)
+
+
+def _step(judged: Judged, material: Healthy, choices: Choices) -> float:
+    """ln of the geometric mean over tags of the smallest steps that alarm, in spreads of the tags."""
+    made, _, _ = _finished(material, judged.candidates, choices)
+    return float(np.log(whole.smallest_step(made) / made.scale).mean())
 
 
 def _pairs(singles: Sequence[Candidate]) -> list[tuple[Candidate, Candidate]]:

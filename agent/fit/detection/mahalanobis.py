@@ -21,13 +21,14 @@ WINDOWS_A_FEATURE = 4
 
 def settings(features: int, windows: int) -> list[Mapping[str, float]]:
     """What may be tried with so many features and windows. shrinkage 0..1 of the correlations towards none; rounds of
-    the re-weighting towards the smallest ellipsoid around all healthy windows."""
+    the re-weighting towards the smallest ellipsoid around all healthy windows; trend 0..1: how far one that stands in
+    the recording is granted to go on."""
     if features * WINDOWS_A_FEATURE > windows:
         return []
-    return [{"shrinkage": shrinkage, "rounds": rounds} for shrinkage in SHRINKAGES for rounds in ROUNDS]
+    return [{"shrinkage": shrinkage, "rounds": rounds, "trend": 1.0} for shrinkage in SHRINKAGES for rounds in ROUNDS]
 
 
-def fit(healthy: F8, tags: int, *, shrinkage: float, rounds: float) -> Member:
+def fit(healthy: F8, tags: int, *, shrinkage: float, rounds: float, trend: float = 1.0) -> Member:
     """The ellipsoid of healthy features f8[n, F].
 
     A covariance is ruled by the many quiet windows, false alarms by the few lively ones (changes of recipe). Each
@@ -37,7 +38,7 @@ def fit(healthy: F8, tags: int, *, shrinkage: float, rounds: float) -> Member:
     spread = ellipsoid.spreads(healthy)
     weight = np.full(len(healthy), 1.0 / len(healthy))
     scaled = healthy / spread
-    granted = np.diag(ellipsoid.allowance(scaled))
+    granted = trend * np.diag(ellipsoid.allowance(scaled))
     for _ in range(int(rounds) + 1):
         centre = weight @ scaled
         away = scaled - centre

@@ -19,7 +19,7 @@ from agent.core.nouns import F8
 
 S_A_DAY = 86400.0
 # A rate is carried on to at most so many times the recorded time: beyond it an exponential tail is a guess.
-FARTHEST = 3.0
+FARTHEST = 5.0
 LEVELS = (0.99, 0.98, 0.95, 0.9, 0.8)
 ENOUGH_PEAKS = 20
 
