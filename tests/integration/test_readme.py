@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from live import ROOT, edgetwin, living, until
 
@@ -85,7 +86,8 @@ def fitted(words, recording, folder):
     files = {
         "healthy.csv": recording,
         "twin.json": recording.parent / "twin.json",
-        "detector.onnx": folder / "detector.onnx",
+        "detector.onnx": recording.parent / "detector.onnx",
+        "scores.csv": folder / "scores.csv",
     }
     return [str(files.get(w, w)) for w in words]
 
@@ -151,6 +153,41 @@ def with_the_twin(words, live, recording, folder):
         assert made[name].stat().st_size > 0
 
 
+def with_the_detector(words, live, recording, folder):
+    """A command on the detector that the README's own command makes of the recording."""
+    if not (recording.parent / "detector.onnx").exists():
+        made = next(shlex.split(c)[1:] for c in COMMANDS if c.startswith("edgetwin fit detector"))
+        a_fit(made, live, recording, folder)
+    a_fit(words, live, recording, folder)
+    assert (folder / "scores.csv").read_text().startswith("time,score,limit,alarm,pump/speed.contribution")
+
+
+def lives(words, live, recording, folder):
+    """Fitted once to made-up machines, beside the recording; what it predicts is written there too."""
+    beside = recording.parent
+    runs, made = beside / "runs.csv", beside / "rul.onnx"
+    if not runs.exists():
+        write_runs(runs)
+    if words[0] == "model" and not made.exists():
+        lives(next(shlex.split(c)[1:] for c in COMMANDS if c.startswith("edgetwin fit rul")), live, recording, folder)
+    done = edgetwin(*[beside / w if w in ("runs.csv", "rul.onnx", "rul.csv") else w for w in words], timeout_s=420)
+    assert done.returncode == 0, done.stderr
+    assert words[0] == "fit" or (beside / "rul.csv").read_text().startswith("unit,time,p5,p50,p95")
+
+
+def write_runs(path):
+    """30 machines that wear until they fail, seen by three sensors."""
+    draw = np.random.default_rng(1)
+    lines = ["unit,cycle,vibration,temperature,flow"]
+    for unit in range(30):
+        life = int(draw.integers(60, 140))
+        for cycle in range(1, life + 1):
+            wear = (cycle / life) ** 2
+            row = (1.0 + wear, 40.0 + 8.0 * wear, 10.0 - 2.0 * wear) + 0.05 * draw.normal(size=3)
+            lines.append(f"{unit},{cycle}," + ",".join(f"{x:.4f}" for x in row))
+    path.write_text("\n".join(lines) + "\n")
+
+
 def closing_a_case(words, live, recording, folder):
     until(lambda: live.point("rig/lower/level.deviation")[1] == "Good", 60)
     live.order(do="leak")
@@ -191,7 +228,10 @@ RUNS = {
     "status": the_status,
     "fit twin": a_fit,
     "fit detector": a_fit,
+    "fit rul": lives,
     "fit loop": with_the_twin,
+    "model score": with_the_detector,
+    "model predict": lives,
     "model show": with_the_twin,
     "model simulate": with_the_twin,
     "whatif": with_the_twin,
