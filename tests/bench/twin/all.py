@@ -5,13 +5,14 @@
 Each has a docstring that says what it measures, from which data, and what stands beside it.
 """
 
-import argparse
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+import one_by_one
+
 BENCHES = (
     "tanks",
     "physics_tanks",
@@ -27,22 +28,5 @@ BENCHES = (
 )
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default=",".join(BENCHES), metavar="A,B")
-    wanted = parser.parse_args().only.split(",")
-    unknown = sorted(set(wanted) - set(BENCHES))
-    if unknown:
-        parser.error(f"no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}")
-    failed = []
-    for name in wanted:
-        begun = time.monotonic()
-        print(f"\n== {name}", flush=True)
-        code = subprocess.run([sys.executable, HERE / f"{name}.py"], check=False).returncode
-        print(f"== {name}: {'done' if code == 0 else f'ended with {code}'} after {time.monotonic() - begun:.0f} s")
-        failed += [name] * (code != 0)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(one_by_one.main(HERE, BENCHES, __doc__))
