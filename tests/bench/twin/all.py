@@ -8,11 +8,11 @@ Each has a docstring that says what it measures, from which data, and what stand
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import one_by_one
 
+HERE = Path(__file__).resolve().parent
 BENCHES = (
     "tanks",
     "physics_tanks",
