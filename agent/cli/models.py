@@ -123,32 +123,23 @@ def compare(
     deploying.compare(file, model, socket, state_dir, json)
 
 
-@app.command()
-def promote(
+@app.command("rollback", help="Let the old model speak again.")
+@app.command(
+    "promote",
+    help="Let the new model beside MODEL take its place; the old one runs on in its shadow, ready to come back.",
+)
+def promote_or_rollback(
+    context: typer.Context,
     file: File,
     model: ModelName,
     reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "",
     socket: Socket = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Let the new model beside MODEL take its place; the old one runs on in its shadow, ready to come back."""
+    """Which of a model and its shadow speaks: by the name it was called by."""
     from agent.cli import deploying
 
-    deploying.ask("promote", model, reason, file, socket, state_dir)
-
-
-@app.command()
-def rollback(
-    file: File,
-    model: ModelName,
-    reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "",
-    socket: Socket = None,
-    state_dir: StateDir = None,
-) -> None:
-    """Let the old model speak again."""
-    from agent.cli import deploying
-
-    deploying.ask("rollback", model, reason, file, socket, state_dir)
+    deploying.ask(context.info_name or "", model, reason, file, socket, state_dir)
 
 
 ModelPath = Annotated[Path, typer.Argument(metavar="FILE", help="The model's file.", show_default=False)]

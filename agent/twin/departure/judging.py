@@ -126,7 +126,11 @@ def _departure(charts: Charts, ewma: F8, sums: F8) -> F8:
 
 def departed(state: State) -> bool:
     """Whether a chart is beyond its limit."""
-    return bool((np.abs(state.departure) >= 1.0).any())
+    return _beyond(state.departure)
+
+
+def _beyond(departure: F8) -> bool:
+    return bool((np.abs(departure) >= 1.0).any())
 
 
 def _looked(
@@ -135,7 +139,7 @@ def _looked(
     """Which fault the residuals speak for, once they are beyond a limit: at once, then each LOOK_PERIODS."""
     if twin.isolation is None or window is None:
         return state.found, state.looked
-    if not (np.abs(departure) >= 1.0).any():
+    if not _beyond(departure):
         return NOTHING, LOOK_PERIODS
     if state.looked + periods < LOOK_PERIODS:
         return state.found, state.looked + periods
