@@ -14,11 +14,21 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
+from agent.detect.fields import (
+    LONGEST_WINDOW,
+    MOST_TAGS,
+    PREFIX,
+    number,
+    parsed,
+    plain,
+    refuse,
+    tags,
+    texts,
+    whole,
+)
+
 SCHEMA = 1
 KIND = "detect.onnx"
-PREFIX = "edgetwin."
-LONGEST_WINDOW = 4096
-MOST_TAGS = 1024
 FIGURES = ("threshold", "calibration", "holdout", "features", "reference")
 # Fields that files of before do not have.
 LATER = ("reference",)
@@ -59,7 +69,7 @@ class Metadata:
 
     def props(self) -> dict[str, str]:
         """The `metadata_props` of the file."""
-        return {PREFIX + f.name: json.dumps(_plain(getattr(self, f.name)), ensure_ascii=False) for f in fields(self)}
+        return {PREFIX + f.name: json.dumps(plain(getattr(self, f.name)), ensure_ascii=False) for f in fields(self)}
 
 
 def parse(props: Mapping[str, str]) -> Metadata:
@@ -70,8 +80,8 @@ def parse(props: Mapping[str, str]) -> Metadata:
         raise ValueError("it has no edgetwin metadata; expected a file made by `edgetwin fit detector`")
     if missing:
         raise ValueError(f"metadata {', '.join(missing)} missing")
-    raw = {name: _json(name, props[PREFIX + name]) for name in required}
-    raw |= {name: _json(name, props.get(PREFIX + name, "{}")) for name in LATER}
+    raw = {name: parsed(name, props[PREFIX + name]) for name in required}
+    raw |= {name: parsed(name, props.get(PREFIX + name, "{}")) for name in LATER}
     _check_words(raw)
     _check_numbers(raw)
     _check_tags(raw)
@@ -81,59 +91,41 @@ def parse(props: Mapping[str, str]) -> Metadata:
     return Metadata(**{**raw, **figures, **lists})
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _json(name: str, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"metadata {name}: not JSON ({error})") from error
-
-
-def _refuse(name: str, value: Any, expected: str) -> None:
-    raise ValueError(f"metadata {name} is {json.dumps(value)[:80]}, expected {expected}")
-
-
 def _check_words(raw: dict[str, Any]) -> None:
     if raw["schema"] != SCHEMA:
-        _refuse("schema", raw["schema"], f"{SCHEMA}: made by another version of edgetwin")
+        refuse("schema", raw["schema"], f"{SCHEMA}: made by another version of edgetwin")
     if raw["kind"] != KIND:
-        _refuse("kind", raw["kind"], KIND)
+        refuse("kind", raw["kind"], KIND)
     for name in ("score", "contribution", "training_sha256", "created_by"):
         if not isinstance(raw[name], str):
-            _refuse(name, raw[name], "a text")
+            refuse(name, raw[name], "a text")
     for name in FIGURES:
         if not isinstance(raw[name], dict):
-            _refuse(name, raw[name], "an object")
+            refuse(name, raw[name], "an object")
 
 
 def _check_numbers(raw: dict[str, Any]) -> None:
-    if not _whole(raw["window"], 1, LONGEST_WINDOW):
-        _refuse("window", raw["window"], f"a number of rows from 1 to {LONGEST_WINDOW}")
-    if not _whole(raw["hold_rows"], 0, LONGEST_WINDOW):
-        _refuse("hold_rows", raw["hold_rows"], "a number of rows")
+    if not whole(raw["window"], 1, LONGEST_WINDOW):
+        refuse("window", raw["window"], f"a number of rows from 1 to {LONGEST_WINDOW}")
+    if not whole(raw["hold_rows"], 0, LONGEST_WINDOW):
+        refuse("hold_rows", raw["hold_rows"], "a number of rows")
     for name, low in (("period_s", 1e-3), ("settle_s", 0.0), ("limit", 1e-9)):
-        if not _number(raw[name]) or raw[name] < low:
-            _refuse(name, raw[name], f"a number of at least {low:g}")
+        if not number(raw[name]) or raw[name] < low:
+            refuse(name, raw[name], f"a number of at least {low:g}")
         raw[name] = float(raw[name])
     pair = raw["persistence"]
-    if not (isinstance(pair, list) and len(pair) == 2 and _whole(pair[1], 1, 1000) and _whole(pair[0], 1, pair[1])):
-        _refuse("persistence", pair, "[k, n] with 1 <= k <= n <= 1000")
+    if not (isinstance(pair, list) and len(pair) == 2 and whole(pair[1], 1, 1000) and whole(pair[0], 1, pair[1])):
+        refuse("persistence", pair, "[k, n] with 1 <= k <= n <= 1000")
 
 
 def _check_tags(raw: dict[str, Any]) -> None:
     for name in ("tags", "units", "modes"):
-        if not isinstance(raw[name], list) or not all(isinstance(text, str) for text in raw[name]):
-            _refuse(name, raw[name], "a list of texts")
-    tags = raw["tags"]
-    if not 1 <= len(tags) <= MOST_TAGS or len(set(tags)) != len(tags) or "" in tags:
-        _refuse("tags", tags, f"1 to {MOST_TAGS} different names")
-    if len(raw["units"]) != len(tags):
-        _refuse("units", raw["units"], f"one unit for each of the {len(tags)} tags")
+        if not texts(raw[name]):
+            refuse(name, raw[name], "a list of texts")
+    if not tags(raw["tags"]):
+        refuse("tags", raw["tags"], f"1 to {MOST_TAGS} different names")
+    if len(raw["units"]) != len(raw["tags"]):
+        refuse("units", raw["units"], f"one unit for each of the {len(raw['tags'])} tags")
 
 
 def _check_reference(raw: dict[str, Any]) -> None:
@@ -142,30 +134,22 @@ def _check_reference(raw: dict[str, Any]) -> None:
         return
     shares = found.get("quantiles")
     if not _rising(shares, 0.0, 1.0):
-        _refuse("reference.quantiles", shares, "rising shares from 0 to 1")
+        refuse("reference.quantiles", shares, "rising shares from 0 to 1")
     inputs, count = found.get("inputs"), len(shares)
     if not isinstance(inputs, list) or len(inputs) != len(raw["tags"]):
-        _refuse("reference.inputs", inputs, f"quantiles of each of the {len(raw['tags'])} tags")
+        refuse("reference.inputs", inputs, f"quantiles of each of the {len(raw['tags'])} tags")
     for name, values in (
         *((f"inputs.{tag}", v) for tag, v in zip(raw["tags"], inputs, strict=True)),
         ("score", found.get("score")),
     ):
         if not _rising(values) or len(values) != count:
-            _refuse(f"reference.{name}", values, f"{count} rising numbers")
-    if not _number(found.get("alarms_per_day")) or found["alarms_per_day"] <= 0:
-        _refuse("reference.alarms_per_day", found.get("alarms_per_day"), "a number above 0")
+            refuse(f"reference.{name}", values, f"{count} rising numbers")
+    if not number(found.get("alarms_per_day")) or found["alarms_per_day"] <= 0:
+        refuse("reference.alarms_per_day", found.get("alarms_per_day"), "a number above 0")
 
 
 def _rising(values: Any, low: float = -math.inf, high: float = math.inf) -> bool:
     """Whether it is a list of numbers that do not fall, from low to high."""
-    if not isinstance(values, list) or not values or not all(_number(v) and low <= v <= high for v in values):
+    if not isinstance(values, list) or not values or not all(number(v) and low <= v <= high for v in values):
         return False
     return all(a <= b for a, b in pairwise(values))
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _whole(value: Any, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high

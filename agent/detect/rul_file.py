@@ -6,7 +6,6 @@ Values are JSON. There is no time stamp: the same runs give the same bytes.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -14,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from agent.core.nouns import F8
+from agent.detect.fields import LONGEST_WINDOW, MOST_TAGS, PREFIX, number, parsed, plain, refuse, tags, texts, whole
 from agent.detect.rul_features import Regimes
 
 SCHEMA = 1
 KIND = "detect.rul"
-PREFIX = "edgetwin."
 UNIT_S: Mapping[str, float] = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 CYCLES = "cycles"
-MOST_TAGS, MOST_REGIMES, MOST_KNOTS, LONGEST_WINDOW = 1024, 64, 1000, 4096
+MOST_REGIMES, MOST_KNOTS = 64, 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,15 +70,15 @@ def parse(props: Mapping[str, str]) -> About:
     missing = [name for name in wanted if PREFIX + name not in props]
     if len(missing) == len(wanted):
         raise ValueError("it has no edgetwin metadata; expected a file made by `edgetwin fit rul`")
-    raw = {name: _json(name, props[PREFIX + name]) for name in wanted if name not in missing}
+    raw = {name: parsed(name, props[PREFIX + name]) for name in wanted if name not in missing}
     for name, value in HEAD.items():
         if name in raw and raw[name] != value:
-            _refuse(name, raw[name], f"{value}")
+            refuse(name, raw[name], f"{value}")
     if missing:
         raise ValueError(f"metadata {', '.join(missing)} missing")
     for name, (right, expected) in CHECKS.items():
         if not right(raw[name]):
-            _refuse(name, raw[name], expected)
+            refuse(name, raw[name], expected)
     _check_together(raw)
     lists = {name: tuple(raw[name]) for name in ("columns", "tags", "units", "modes")}
     band, regimes = _numbers("band", raw["band"], 2), _regimes(raw["regimes"], len(raw["tags"]))
@@ -92,43 +91,22 @@ def _plain(value: Any) -> Any:
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, np.ndarray):
         return value.tolist()
-    if isinstance(value, Mapping):
-        return dict(value)
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _json(name: str, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"metadata {name}: not JSON ({error})") from error
-
-
-def _refuse(name: str, value: Any, expected: str) -> None:
-    raise ValueError(f"metadata {name} is {json.dumps(value)[:80]}, expected {expected}")
+    return plain(value)
 
 
 def _over(low: float) -> Callable[[Any], bool]:
-    return lambda v: isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) and v >= low
+    return lambda v: number(v) and v >= low
 
 
 def _whole(low: int, high: int) -> Callable[[Any], bool]:
-    return lambda v: isinstance(v, int) and not isinstance(v, bool) and low <= v <= high
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(text, str) for text in value)
-
-
-def _tags(value: Any) -> bool:
-    return _texts(value) and 1 <= len(value) <= MOST_TAGS and len(set(value)) == len(value) and "" not in value
+    return lambda v: whole(v, low, high)
 
 
 CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "columns": (lambda v: _texts(v) and len(v) == 2, "two names"),
-    "tags": (_tags, f"1 to {MOST_TAGS} different names"),
-    "units": (_texts, "a list of texts"),
-    "modes": (_texts, "a list of texts"),
+    "columns": (lambda v: texts(v) and len(v) == 2, "two names"),
+    "tags": (lambda v: texts(v) and tags(v), f"1 to {MOST_TAGS} different names"),
+    "units": (texts, "a list of texts"),
+    "modes": (texts, "a list of texts"),
     "counter": (lambda v: isinstance(v, str), "a text"),
     "training_sha256": (lambda v: isinstance(v, str), "a text"),
     "created_by": (lambda v: isinstance(v, str), "a text"),
@@ -149,11 +127,11 @@ CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 
 def _check_together(raw: Mapping[str, Any]) -> None:
     if len(raw["units"]) != len(raw["tags"]):
-        _refuse("units", raw["units"], f"one unit for each of the {len(raw['tags'])} tags")
+        refuse("units", raw["units"], f"one unit for each of the {len(raw['tags'])} tags")
     if (raw["time_unit"] == CYCLES) != bool(raw["counter"]):
-        _refuse("counter", raw["counter"], "the tag that counts cycles where time is in cycles, else nothing")
+        refuse("counter", raw["counter"], "the tag that counts cycles where time is in cycles, else nothing")
     if raw["least"] > raw["window"]:
-        _refuse("least", raw["least"], "no more rows than the window has")
+        refuse("least", raw["least"], "no more rows than the window has")
 
 
 def _check_band(band: F8) -> None:
