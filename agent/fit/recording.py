@@ -67,9 +67,9 @@ def read(path: str | Path) -> Recording:
     time_name = found.header[of_time[-1]]
     time_s = _times(found, stamps, time_name)
     columns = {name: [row[i] for row in found.rows] for i, name in enumerate(found.header) if i not in of_time}
-    texts = tuple(name for name, cells in columns.items() if not _starts_numeric(cells, found.separator))
+    texts = tuple(name for name, cells in columns.items() if not table.starts_numeric(cells, found.separator))
     names = tuple(name for name in columns if name not in texts)
-    value = [_numbers(found, name, columns[name]) for name in names]
+    value = [table.numbers(found, name, columns[name]) for name in names]
     return Recording(
         path=str(path),
         sha256=found.sha256,
@@ -151,27 +151,6 @@ def _times(found: Table, stamps: tuple[str, ...], name: str) -> F8:
         return times.column(stamps, name)
     except times.TimeError as error:
         raise FitError(f"{found.path}:{found.lines[error.row]}: {error}") from error
-
-
-def _starts_numeric(cells: list[str], separator: str) -> bool:
-    """Whether the first cell that is not empty is a number; a column without any is numeric and all absent."""
-    first = next((cell for cell in cells if cell), "")
-    try:
-        table.number(first, separator)
-    except ValueError:
-        return False
-    return True
-
-
-def _numbers(found: Table, name: str, cells: list[str]) -> F8:
-    out = np.empty(len(cells))
-    for i, cell in enumerate(cells):
-        try:
-            out[i] = table.number(cell, found.separator)
-        except ValueError as error:
-            text = f"{name} is {cell!r}, expected a number or nothing"
-            raise FitError(f"{found.path}:{found.lines[i]}: {text}") from error
-    return np.where(np.isfinite(out), out, np.nan)
 
 
 def _period(path: str, time_s: F8) -> float:

@@ -1,7 +1,7 @@
 """A CSV as people and PLC tools write it: which separator, which encoding, and every row as long as the header.
 
-The separator is a tab, `;`, `,` or blanks: the one that cuts the header and the first row into equally many cells, and
-most of them; with `;`, tabs and blanks a number may have a decimal comma. UTF-8, UTF-16 with its mark, else
+The separator is a tab, `;`, `|`, `,` or blanks: the one that cuts the header and the first row into equally many
+cells, and most of them; with all but `,` a number may have a decimal comma. UTF-8, UTF-16 with its mark, else
 Windows-1252.
 """
 
@@ -11,11 +11,16 @@ import codecs
 import csv
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SEPARATORS = ("\t", ";", ",", " ")
-WORDS = {"\t": "a tab", ";": ";", ",": ",", " ": "blanks"}
+import numpy as np
+
+from agent.core.nouns import F8
+
+SEPARATORS = ("\t", ";", "|", ",", " ")
+WORDS = {"\t": "a tab", ";": ";", "|": "|", ",": ",", " ": "blanks"}
 BLANKS = re.compile(r" +")
 
 
@@ -35,12 +40,14 @@ class Table:
     lines: list[int]
 
 
-def read(path: str | Path) -> Table:
-    """The cells of a CSV file. FitError says `file:line:` what is wrong; OSError where it cannot be read."""
+def read(path: str | Path, least: int = 2) -> Table:
+    """The cells of a CSV file with at least `least` rows. FitError says `file:line:` what is wrong; OSError where it
+    cannot be read."""
     content = Path(path).read_bytes()
     lines = _decoded(str(path), content).splitlines()
-    if len(lines) < 3:
-        raise FitError(f"{path}: expected a header and at least two rows, got {len(lines)} lines")
+    wanted = f"expected a header and at least {'two rows' if least == 2 else f'{least} row'}"
+    if len(lines) < 1 + least:
+        raise FitError(f"{path}: {wanted}, got {len(lines)} lines")
     separator = _separator(str(path), lines)
     header = tuple(_cells(str(path), 1, lines[0], separator))
     _check_header(str(path), header)
@@ -53,8 +60,8 @@ def read(path: str | Path) -> Table:
             raise FitError(f"{path}:{line}: {len(cells)} cells, expected {len(header)} as in the header")
         rows.append(cells)
         at.append(line)
-    if len(rows) < 2:
-        raise FitError(f"{path}: expected a header and at least two rows, got {len(rows)} rows")
+    if len(rows) < least:
+        raise FitError(f"{path}: {wanted}, got {len(rows)} rows")
     return Table(str(path), hashlib.sha256(content).hexdigest(), separator, header, rows, at)
 
 
@@ -63,6 +70,28 @@ def number(cell: str, separator: str) -> float:
     if not cell:
         return float("nan")
     return float(cell.replace(",", ".") if separator != "," else cell)
+
+
+def starts_numeric(cells: Sequence[str], separator: str) -> bool:
+    """Whether the first cell that is not empty is a number; a column without any is numeric and all absent."""
+    first = next((cell for cell in cells if cell), "")
+    try:
+        number(first, separator)
+    except ValueError:
+        return False
+    return True
+
+
+def numbers(table: Table, name: str, cells: Sequence[str]) -> F8:
+    """The numbers of a column called `name`, NaN where there is none: f8[rows]. FitError names the line."""
+    out = np.empty(len(cells))
+    for i, cell in enumerate(cells):
+        try:
+            out[i] = number(cell, table.separator)
+        except ValueError as error:
+            text = f"{name} is {cell!r}, expected a number or nothing"
+            raise FitError(f"{table.path}:{table.lines[i]}: {text}") from error
+    return np.where(np.isfinite(out), out, np.nan)
 
 
 def _decoded(path: str, content: bytes) -> str:
