@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from agent.store import blocks, clocks, intervals, retain
 from agent.store.intervals import Ranges
-from agent.store.record import BLOCK, CHECKPOINT, RAW, Gap, Record, checksum
+from agent.store.record import BLOCK, CHECKPOINT, RAW, Gap, Record, checksum, unstored
 from agent.store.schema import APPLICATION_ID, VERSION, StoreDamagedError, StoreError, translated
 
 Place = tuple[int, int]  # (epoch, seq)
@@ -175,9 +175,7 @@ class Reader:
 
         `held`: ranges of each epoch that it has acknowledged, but that are not written yet.
         """
-        known = self.acknowledged(dest, class_)
-        for epoch, ranges in (held or {}).items():
-            known[epoch] = intervals.union([*known.get(epoch, []), *ranges])
+        known = self._known(dest, class_, held)
         while True:
             rows = self._all(
                 "SELECT epoch, seq FROM record WHERE class = ? AND (epoch, seq) > (?, ?) ORDER BY epoch, seq LIMIT 1",
@@ -195,9 +193,9 @@ class Reader:
         found.records = [r for r in found.records if intervals.around(known.get(r.epoch, []), r.seq) is None]
         return found
 
-    def pending(self, dest: str, class_: str) -> int:
+    def pending(self, dest: str, class_: str, held: Mapping[int, Ranges] | None = None) -> int:
         """How many records of a class `dest` has not acknowledged: arithmetic over ranges, whatever the backlog."""
-        known, missing = self.acknowledged(dest, class_), 0
+        known, missing = self._known(dest, class_, held), 0
         holes: dict[int, Ranges] = {}
         for epoch, first, last in self._all("SELECT epoch, first, last FROM gap WHERE class = ?", (class_,)):
             holes.setdefault(epoch, []).append((first, last))
@@ -205,6 +203,13 @@ class Reader:
             done = intervals.union([*known.get(epoch, []), *holes.get(epoch, [])])
             missing += last - first + 1 - intervals.size(intervals.intersection([(first, last)], done))
         return missing
+
+    def _known(self, dest: str, class_: str, held: Mapping[int, Ranges] | None) -> dict[int, Ranges]:
+        """What a destination has acknowledged, written or not."""
+        known = self.acknowledged(dest, class_)
+        for epoch, ranges in (held or {}).items():
+            known[epoch] = intervals.union([*known.get(epoch, []), *ranges])
+        return known
 
     def _spans(self, class_: str) -> Iterator[tuple[int, int, int]]:
         """(epoch, first seq, last seq) of each epoch of a class that has records."""
@@ -251,7 +256,8 @@ class Reader:
         class_, epoch, seq, boot, t_ns, end_ns, asset, kind, n = key
         wall_ns, quality = self._clocks.wall_ns(boot, t_ns)
         boot_id = self._clocks.boot(boot)
-        return Record(number, class_, epoch, seq, boot_id, t_ns, wall_ns, quality, asset, kind, body, n, end_ns)
+        whole = body if kind == BLOCK else unstored(body)
+        return Record(number, class_, epoch, seq, boot_id, t_ns, wall_ns, quality, asset, kind, whole, n, end_ns)
 
     @contextmanager
     def _at_once(self) -> Iterator[None]:

@@ -18,6 +18,10 @@ CLASSES = (RAW, SUMMARY, EVENT)  # in the order in which they are given up
 # How a record tells that its body holds many: see blocks.py.
 BLOCK = "block"
 
+# Of a compressed body: no core.wire message begins so, its header would be 4 GiB.
+PACKED = b"\xff\xff\xff\xff"
+SMALLEST, LEVEL = 256, 6
+
 # Why a Gap is there.
 CAP, CAP_UNSENT = "cap", "cap, not acknowledged"
 OVERFLOW, TOO_LARGE = "queue full", "larger than the store"
@@ -145,6 +149,17 @@ def audit(noun: Event) -> Entry:
 def checkpoint(asset: str, t_ns: int, body: bytes) -> Entry:
     """The state of an asset after all its ticks so far."""
     return Entry(CHECKPOINT, asset, "checkpoint", t_ns, body)
+
+
+def stored(body: bytes) -> bytes:
+    """A body as it lies in the database: compressed where that pays (blocks are so already)."""
+    small = PACKED + zlib.compress(body, LEVEL) if len(body) >= SMALLEST or body.startswith(PACKED) else body
+    return small if len(small) < len(body) or body.startswith(PACKED) else body
+
+
+def unstored(body: bytes) -> bytes:
+    """The body again."""
+    return zlib.decompress(body[len(PACKED) :]) if body.startswith(PACKED) else body
 
 
 def checksum(key: tuple[str | int, ...], body: bytes) -> int:

@@ -11,7 +11,19 @@ from pathlib import Path
 from typing import Self
 
 from agent.store import clocks, intervals, retain, schema
-from agent.store.record import CHECKPOINT, CLASSES, DAMAGED, TOO_LARGE, Ack, ClockRow, Entry, Lost, checksum
+from agent.store.record import (
+    BLOCK,
+    CHECKPOINT,
+    CLASSES,
+    DAMAGED,
+    TOO_LARGE,
+    Ack,
+    ClockRow,
+    Entry,
+    Lost,
+    checksum,
+    stored,
+)
 from agent.store.schema import PAGE, StoreDamagedError, translated
 
 LEAST_CAP = 64 * PAGE
@@ -158,10 +170,11 @@ class Store:
         for e in entries:
             seq[e.class_] += 1
             key = (e.class_, self.epoch, seq[e.class_], self._boot, e.t_ns, e.end_ns, e.asset, e.kind, e.n)
+            body = e.body if e.kind == BLOCK else stored(e.body)
             added = self._db.execute(
                 "INSERT INTO record (class, epoch, seq, boot, t_ns, end_ns, asset, kind, n, crc, body)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*key, checksum(key, e.body), e.body),
+                (*key, checksum(key, body), body),
             )
             self._db.executemany(
                 "INSERT OR REPLACE INTO latest VALUES (?, ?, ?)",
