@@ -124,7 +124,7 @@ def tell(name, folder, assets, ran, written):
         f"{name}: {ran:.0f} s, {samples} samples, {written / 1e6:.2f} MB written: {written / samples:.1f} B/sample, "
         f"{day / 1e6:.0f} MB/day  {met}"
     )
-    rows = reader._db.execute("SELECT class, kind, asset, count(*), sum(length(body)) FROM record GROUP BY 1, 2, 3")
+    rows = reader.db.execute("SELECT class, kind, asset, count(*), sum(length(body)) FROM record GROUP BY 1, 2, 3")
     for class_, kind, asset, count, size in rows.fetchall():
         told = f"{count:6} records {size / 1e3:9.1f} kB {size / samples:6.2f} B/sample"
         print(f"    {class_:<10} {kind:<10} {asset:<8} {told}")
