@@ -75,6 +75,8 @@ async def _living(
     """Sinks around cycles around sources, each inner ring ending before the one around it."""
     taps = Taps(plan.gateway, hub, journal)
     for cycle in cycles:
+        if plan.journal.raw:
+            journal.put(records.layout(cycle.asset.id, clock.now_ns(), cycle.asset.points))
         _save(journal, cycle, plan.journal.raw)
     async with anyio.create_task_group() as sinks:
         _start_sinks(sinks, plan, taps, gate.ask, strict)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from agent.store import intervals
 from agent.store.intervals import Ranges
-from agent.store.record import CHECKPOINT, EVENT, OVERFLOW, RAW, Ack, ClockRow, Entry, Lost, Record
+from agent.store.record import CHECKPOINT, EVENT, LAYOUT, OVERFLOW, RAW, Ack, ClockRow, Entry, Lost, Record
 from agent.store.write import Work
 
 MOST_ENTRIES = 20_000
@@ -53,7 +53,7 @@ class Queue:
             self._bytes += len(entry.body)
             if entry.class_ == EVENT:
                 self._wake()
-            elif not self.soon and (entry.class_ not in (RAW, CHECKPOINT) or self._bytes >= WAKE_BYTES):
+            elif not self.soon and (entry.class_ not in (RAW, CHECKPOINT, LAYOUT) or self._bytes >= WAKE_BYTES):
                 self.soon = True
                 self.changed.notify()
 

@@ -21,14 +21,14 @@ from pathlib import Path
 from agent.runtime import clock
 from agent.runtime.journal_queue import MOST_BYTES, Queue
 from agent.store.blocks import Open
-from agent.store.record import CHECKPOINT, EVENT, RAW, SUMMARY, Entry
+from agent.store.record import CHECKPOINT, EVENT, LAYOUT, RAW, SUMMARY, Entry
 from agent.store.schema import StoreDamagedError, StoreError, StoreFullError
 from agent.store.write import Store, Work
 
 log = logging.getLogger(__name__)
 
 # These wait for the next flush, or for something that does not.
-LEISURELY = (RAW, CHECKPOINT)
+LEISURELY = (RAW, CHECKPOINT, LAYOUT)
 
 SECOND_NS = 1_000_000_000
 MOMENT_S = 0.05
@@ -126,8 +126,8 @@ class Writer:
             block: Entry | None = None
             if entry.class_ == RAW:
                 block = self._open.add(entry)
-            elif entry.class_ == CHECKPOINT:
-                # It stands after all ticks that made it: the block they are in is closed first.
+            elif entry.class_ in (CHECKPOINT, LAYOUT):
+                # It stands after all ticks before it: the block they are in is closed first.
                 block = self._open.take(entry.asset)
             self._work.entries += [] if block is None else [block]
             self._work.entries += [] if entry.class_ == RAW else [entry]

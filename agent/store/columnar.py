@@ -20,7 +20,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -217,6 +217,23 @@ def _groups(outline: Outline, content: memoryview) -> Iterator[Group]:
             at += k * size
     for g, number in enumerate(numbers):
         yield Group(outline.kinds[g], outline.templates[g].encode(), number, outline.t_ns[number], tuple(parts[g]))
+
+
+def tree(template: bytes) -> Any:
+    """The header of a template's messages as a tree, its long numbers 0: fields that are columns are their numbers."""
+    return json.loads(MARK.sub(b"0", template))["v"]
+
+
+def column(group: Group, number: int) -> np.ndarray[Any, Any]:
+    """One column of all messages of a group: [k, n]."""
+    columns = json.loads(b"{" + _spec(group.template)[1:])["c"]
+    part, at = 0, [8 * count_numbers(group.template), 0, 0]
+    for kind, shape in columns[: number + 1]:
+        size = np.dtype(kind).itemsize
+        part = 0 if size == 8 else 1 if size == 4 else 2
+        at[part] += (length := size * math.prod(shape))
+    rows = group.parts[part][:, at[part] - length : at[part]]
+    return np.ascontiguousarray(rows).view(np.dtype(columns[number][0]))
 
 
 def messages(block: bytes) -> list[tuple[str, int, bytes]]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.store import blocks, intervals, retain
+from agent.core import wire
+from agent.core.nouns import Point
+from agent.store import between, blocks, intervals, retain
+from agent.store.between import FOREVER_NS
 from agent.store.intervals import Ranges
-from agent.store.record import BLOCK, CHECKPOINT, RAW, Gap, Record
+from agent.store.record import BLOCK, CHECKPOINT, LAYOUT, RAW, Gap, Layout, Record
 from agent.store.rows import Found, Place, Rows
 from agent.store.schema import StoreDamagedError, translated
 
 __all__ = ["Found", "Message", "Place", "Reader"]
 
 AT_ONCE = 128
-FOREVER_NS = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,10 @@ class Reader(Rows):
             last = found.last
             yield from found.records
 
+    def layouts(self, asset: str) -> list[tuple[int, tuple[Point, ...]]]:
+        """(id of the record, points) of each order of an asset's points: it holds for the blocks after it."""
+        return [(r.id, wire.decode(Layout, r.body).points) for r in self.records(LAYOUT, asset)]
+
     def checkpoint_of_history(self, asset: str) -> Record | None:
         """Where a backtest over all raw history begins: the last checkpoint before it, else the first in it."""
         rows = self.all("SELECT min(id) FROM record WHERE class = ? AND asset = ?", (RAW, asset))
@@ -90,35 +96,20 @@ class Reader(Rows):
         return before or self.one("class = ? AND asset = ? ORDER BY id", (CHECKPOINT, asset), most=1 << 10)
 
     def messages(
-        self, asset: str, kinds: Sequence[str] = ("tick",), *, after: int = 0, start_ns: int = 0, end_ns: int = 1 << 62
+        self,
+        asset: str,
+        kinds: Sequence[str] = ("tick",),
+        *,
+        after: int = 0,
+        start_ns: int = 0,
+        end_ns: int = FOREVER_NS,
     ) -> Iterator[Message]:
         """Ticks and snapshots of an asset, those of blocks written after record `after`, in their order.
 
         Only those with start_ns <= wall time < end_ns (UTC). Damaged blocks are passed over.
         """
-        after = max(after, self._before(asset, start_ns) if start_ns else 0)
-        where = "class = ? AND asset = ? AND id > ? ORDER BY id"
-        while (found := self.found(where, (RAW, asset, after), 4)).last:
-            after = found.last
-            for record in found.records:
-                if record.wall_ns >= end_ns:
-                    return
-                yield from _within(record, kinds, start_ns, end_ns)
-
-    def _before(self, asset: str, wall_ns: int) -> int:
-        """A record id below all blocks of the asset that reach to `wall_ns` or beyond: bisection over the blocks."""
-        self.refresh()
-        (first, last) = self.all("SELECT min(id), max(id) FROM record WHERE class = ? AND asset = ?", (RAW, asset))[0]
-        low, high = int(first or 1) - 1, int(last or 0)
-        while low < high:
-            middle = (low + high + 1) // 2
-            where = "class = ? AND asset = ? AND id <= ? ORDER BY id DESC LIMIT 1"
-            rows = self.all(f"SELECT id, boot, end_ns FROM record WHERE {where}", (RAW, asset, middle))
-            if rows and self.clocks.wall_ns(rows[0][1], rows[0][2])[0] >= wall_ns:
-                high = int(rows[0][0]) - 1
-            else:
-                low = middle
-        return low
+        for record in between.records(self, RAW, asset, start_ns, end_ns, after=after):
+            yield from _within(record, kinds, start_ns, end_ns)
 
     def unacknowledged(
         self,
