@@ -208,7 +208,7 @@ class Journal:
             await anyio.sleep(TURN_S)
 
     def _look_at_clock(self) -> None:
-        """Note the wall clock: at start, each ten minutes, when it steps against ours, when it gets or loses its master."""
+        """Note the wall clock: at start, each ten minutes, when it steps against ours, gets or loses its master."""
         row, last = ClockRow(clock.now_ns(), clock.wall_ns(), timesync.quality()), self._clock
         if (
             last is None
