@@ -44,7 +44,7 @@ def records(reader: Reader, tallies: dict[str, Tally]) -> Iterator[str]:
                 yield f"{name}: damaged, its checksum is wrong"
             else:
                 tally.first_ns = tally.first_ns or kept.wall_ns
-                tally.last_ns = kept.wall_ns
+                tally.last_ns = kept.wall_ns + max(0, kept.end_ns - kept.t_ns)
                 yield from (f"{name}: {text}" for text in _unreadable(kept, tally))
             last = number
 
