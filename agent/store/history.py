@@ -160,8 +160,13 @@ def _doubt(clock: str) -> int:
 
 def _place(layouts: Layouts, record: int, point: str) -> tuple[int, Kind] | None:
     """(row in a snapshot, kind) of a point in a block, None where it was not published then."""
-    points = next((points for number, points in reversed(layouts) if number < record), ())
+    points = layout_at(layouts, record)
     return next(((row, p.kind) for row, p in enumerate(points) if p.id == point), None)
+
+
+def layout_at(layouts: Layouts, record: int) -> Sequence[Point]:
+    """The points of an asset in the order that held for a block."""
+    return next((points for number, points in reversed(layouts) if number < record), ())
 
 
 def _new(record: Record, place: tuple[int, Kind] | None, backward: bool) -> list[_One]:

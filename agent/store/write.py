@@ -269,6 +269,11 @@ def _wal_pages(cap_bytes: int) -> int:
     return max(16, min(512, cap_bytes // PAGE // 16))
 
 
+def limit_bytes(cap_bytes: int) -> int:
+    """What of a cap the database itself may take."""
+    return _limit_pages(cap_bytes) * PAGE
+
+
 def _limit_pages(cap_bytes: int) -> int:
     """Pages the database may have: the cap less twice the log, for a commit may begin with a full one."""
     return max(LEAST_CAP, cap_bytes) // PAGE - 2 * _wal_pages(cap_bytes)
