@@ -96,7 +96,7 @@ def _pushed_out(sink: str) -> Rule:
         limit=0.5,
         category="event",
         of=point,
-        message=f"{sink}: another client seems to connect with our client id; each id may be used once",
+        message=f"{sink}: another client seems to use our client id; each id may be used once",
     )
 
 

@@ -8,6 +8,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import aiomqtt
@@ -138,7 +139,9 @@ class Link:
 
         QoS 1, in a session that the broker keeps: what came while we were away comes first. ConnectionError: refused.
         """
-        self._client.taking(topic_filter, take)
+        # The library calls from a thread's context, where nothing is known of the daemon that this belongs to.
+        context = copy_context()
+        self._client.taking(topic_filter, lambda topic, payload: context.run(take, topic, payload))
         try:
             granted = await self._client.subscribe(topic_filter, AT_LEAST_ONCE, timeout=self._timeout_s)
         except aiomqtt.MqttError as error:
