@@ -2,6 +2,7 @@
 
 Every record names itself by (gateway, class, epoch, seq), so that a receiver can drop what it already has. `clock`
 says how good the times are; unless it says synchronised, `boot` and `boot_ns` let a receiver place the record later.
+Its last member is `hash`: of two messages of one record with other hashes, the later one is the better one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from agent.core import wire
 from agent.core.nouns import Case, Catalogue, Condition, Event, Point, Summary
 from agent.runtime.journal import Record
 from agent.sinks.mqtt import FIGURES, Figure, Layout
+from agent.sinks.mqtt.envelope import sealed
 from agent.sinks.mqtt.tags import columns, named
 
 FORMAT = 1
@@ -41,9 +43,9 @@ def key_of(names: tuple[str, ...]) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
-def names_of(gateway: str, asset: str, message: Message) -> bytes:
-    """Which tag stands where in the columns of a message, and of all others with its key."""
-    return _json({"gateway": gateway, "asset": asset, "names": message.key, "tags": message.names})
+def names_of(gateway: str, asset: str, names: tuple[str, ...], key: str) -> bytes:
+    """Which tag stands where in the columns of all messages with that key."""
+    return _json({"gateway": gateway, "asset": asset, "names": key, "tags": names})
 
 
 def birth(catalogue: Catalogue) -> bytes:
@@ -91,9 +93,10 @@ def message(gateway: str, record: Record, figures: tuple[Figure, ...] = FIGURES,
     """
     name = _name(gateway, record)
     try:
-        return _said(name, record, figures, layout)
+        said = _said(name, record, figures, layout)
     except wire.WireError as error:
-        return Message(_json({**name, "unreadable": str(error)}))
+        said = Message(_json({**name, "unreadable": str(error)}))
+    return replace(said, content=sealed(said.content))
 
 
 def _name(gateway: str, record: Record) -> dict[str, Any]:
