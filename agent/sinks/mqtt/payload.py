@@ -79,6 +79,7 @@ def _point(point: Point) -> dict[str, Any]:
         "unit": point.unit,
         "low": _number(point.eu_lo),
         "high": _number(point.eu_hi),
+        "trace": _number(point.trace),
         "words": {str(number): word for number, word in point.enum.items()},
         "description": point.description,
     }
@@ -152,7 +153,21 @@ def _window(summary: Summary, wall: Wall) -> dict[str, Any]:
         "context": dict(summary.context),
         "score_max": _number(summary.score_max),
         **({"models": models} if (models := _models(summary)) else {}),
+        **({"trace": _trace(summary)} if len(summary.trace.row) else {}),
     }
+
+
+def _trace(summary: Summary) -> dict[str, list[tuple[int, float | None]]]:
+    """By tag the points of its line: ns since the start of the window (before 0: the last sample before it), value.
+
+    Between two points the line is straight and misses no sample by more than the birth says of the tag (`trace`); null
+    is where it is cut.
+    """
+    points: dict[str, list[tuple[int, float | None]]] = {}
+    columns = (summary.trace.row, summary.trace.t_ns - summary.start_ns, summary.trace.value)
+    for row, t_ns, value in zip(*(column.tolist() for column in columns), strict=True):
+        points.setdefault(summary.names[row], []).append((t_ns, _number(value)))
+    return points
 
 
 def _models(summary: Summary) -> dict[str, float | str | None]:
