@@ -148,6 +148,29 @@ class Reader:
                     return
                 yield from _within(record, kinds, start_ns, end_ns)
 
+    def history(self, asset: str, start_ns: int, end_ns: int, after: int = 0, most: int = 1) -> Found:
+        """The next blocks of raw history of an asset after record `after`, of start_ns <= wall time < end_ns."""
+        after = max(after, self._before(asset, start_ns))
+        found = self._found("class = ? AND asset = ? AND id > ? ORDER BY id", (RAW, asset, after), most)
+        inside = [r for r in found.records if r.wall_ns < end_ns]
+        if len(inside) < len(found.records):
+            return Found(inside, found.damaged)
+        found.records = [r for r in inside if r.end_ns - r.t_ns + r.wall_ns >= start_ns]
+        return found
+
+    def back(self, asset: str, number: int, most: int = 1) -> Found:
+        """Blocks of raw history of an asset from record `number` back."""
+        return self._found("class = ? AND asset = ? AND id <= ? ORDER BY id DESC", (RAW, asset, number), most)
+
+    def between(self, class_: str, epoch: int, first: int, last: int, most: int = AT_ONCE) -> Found:
+        """Records of a class and epoch, of the sequence numbers first to last."""
+        where = "class = ? AND epoch = ? AND seq BETWEEN ? AND ? ORDER BY seq"
+        return self._found(where, (class_, epoch, first, last), most)
+
+    def spans(self, class_: str) -> list[tuple[int, int, int]]:
+        """(epoch, first seq, last seq) of each epoch of a class that has records."""
+        return list(self._spans(class_))
+
     def _before(self, asset: str, wall_ns: int) -> int:
         """A record id below all blocks of the asset that reach to `wall_ns` or beyond: bisection over the blocks."""
         self._refresh()
