@@ -202,7 +202,7 @@ def _gateway(loaded: Loaded, read: Sequence[SourceUnit], timed: Sequence[str], e
 
 def _measured(tags: Sequence[Tag]) -> tuple[Point, ...]:
     return tuple(
-        Point(t.id, Role.MEASURED, None, t.kind, t.unit, t.eu_lo, t.eu_hi, t.enum, t.description) for t in tags
+        Point(t.id, Role.MEASURED, None, t.kind, t.unit, t.eu_lo, t.eu_hi, t.enum, t.description, t.trace) for t in tags
     )
 
 

@@ -317,6 +317,10 @@ class TagRow(Part):
         default=0.0,
         description="OPC UA: changes up to this are not passed on, in its unit. What is polled passes on each value.",
     )
+    trace: NotNegative | None = Field(
+        default=None,
+        description="Summaries have a trace of it: lines that miss no sample by more than this, in its unit.",
+    )
     enum: Annotated[dict[int, str], BeforeValidator(words_of)] = Field(
         default_factory=dict, description="Words for its numbers: 0=off;1=starting."
     )

@@ -3,6 +3,7 @@
 <prefix>/event/<asset>     each event at once              <prefix>/birth    retained: what every point is
 <prefix>/summary/<asset>   each closed window              <prefix>/status   retained: {"online": true or false}
 <prefix>/names/<asset>     retained, with `layout: columns`: the tags in the order of a summary's columns
+<prefix>/raw/<asset>       raw history around alarms       <prefix>/answer   to what was asked on <prefix>/request
 
 form.py      where what goes                  payload.py, tags.py, envelope.py   what a message says
 link.py      one connection                   brokers.py   which broker, and when to try again
@@ -35,6 +36,7 @@ Format = Literal["own", "sparkplug_b", "thingsboard", "aws", "azure", "uns"]
 Acknowledge = Literal["broker", "end_to_end"]
 Place = tuple[str, int]  # host and port
 Ask = Callable[[Request], Awaitable[Answer]]
+Wish = Literal["resend", "raw", "status", "ack"]
 
 # The module below this package that speaks each format.
 SPOKEN_BY: dict[Format, str] = {
@@ -45,6 +47,16 @@ SPOKEN_BY: dict[Format, str] = {
     "azure": "profiles",
     "uns": "profiles",
 }
+
+
+class RawAroundEvent(Model):
+    """So much raw history around the beginning of each alarm or alert goes to <prefix>/raw/<asset>."""
+
+    before_s: float = pydantic.Field(60.0, ge=0, le=86400, description="So much before it, in s")
+    after_s: float = pydantic.Field(60.0, ge=0, le=3600, description="So much after it, in s")
+    categories: tuple[Literal["alarm", "alert", "event"], ...] = pydantic.Field(
+        ("alarm", "alert"), min_length=1, description="Around the beginning of conditions of these categories"
+    )
 
 
 class Config(Model):
@@ -111,6 +123,16 @@ class Config(Model):
     )
     compress_above_bytes: int | None = pydantic.Field(
         None, ge=64, description="Longer payloads are compressed (zlib: first byte 0x78, else {). Unset: none is"
+    )
+    raw_around_event: RawAroundEvent | None = pydantic.Field(
+        None,
+        description="Send what every tag did around each alarm, out of the raw history: {before_s: 60, after_s: 60}. "
+        "The blocks of the journal that reach into it, each whole and once",
+    )
+    requests: tuple[Wish, ...] = pydantic.Field(
+        ("resend", "raw", "status"),
+        description="What may be asked for on <prefix>/request; `ack` too where alarms may be acknowledged from the "
+        "cloud. Empty: nobody listens. Nothing that comes from there writes a register",
     )
     max_in_flight: int = pydantic.Field(20, ge=1, le=1000, description="Messages sent and not acknowledged yet")
 

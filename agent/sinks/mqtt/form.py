@@ -35,13 +35,17 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What to say when: on each connection `hello`, `birth` (for each new catalogue too), the records, `goodbye`."""
+    """What to say when: on each connection `hello`, `birth` (for each new catalogue too), the records, `goodbye`.
+
+    `raw`: messages of a block of raw history, of an asset and a content; None where the format has no place for it.
+    """
 
     record: Callable[[Record], Said]
     birth: Callable[[Catalogue], Iterable[Out]]
     hello: tuple[Out, ...] = ()
     goodbye: tuple[Out, ...] = ()
     will: Out | None = None
+    raw: Callable[[str, bytes], tuple[Out, ...]] | None = None
 
 
 def own(config: Config, gateway: str) -> Form:
@@ -54,6 +58,7 @@ def own(config: Config, gateway: str) -> Form:
         hello=(Out(f"{prefix}/status", payload.ONLINE, retain=True),),
         goodbye=(offline,),
         will=offline,
+        raw=lambda asset, content: (Out(f"{prefix}/raw/{asset}", packed(content, 0)),),
     )
 
 

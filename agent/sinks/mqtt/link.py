@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import copy_context
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiomqtt
@@ -46,6 +47,19 @@ KEEP_ALIVE_TIMEOUT = 0x8D
 Take = Callable[[str, bytes], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message that came. `reply_to`, `correlation`: where its sender (MQTT 5) wants an answer, and with what."""
+
+    topic: str
+    payload: bytes
+    reply_to: str = ""
+    correlation: bytes = b""
+
+
+Hear = Callable[[Heard], None]
+
+
 class _RefusedError(aiomqtt.MqttError):
     """The broker is there, and does not want what we have."""
 
@@ -54,12 +68,12 @@ class _Client(aiomqtt.Client):
     """aiomqtt takes every acknowledgement for a success; that of MQTT 5 can say that the message was refused."""
 
     _left = False
-    _takes: tuple[tuple[str, Take], ...] = ()
+    _takes: tuple[tuple[str, Hear], ...] = ()
 
     def __init__(self, *arguments: Any, keepalive_s: float, **options: Any) -> None:
         super().__init__(*arguments, keepalive=max(1, int(LIBRARYS_SHARE * keepalive_s)), **options)
         self._look_s = LOOK * keepalive_s
-        self._early: deque[tuple[str, bytes]] = deque(maxlen=MOST_EARLY)
+        self._early: deque[Heard] = deque(maxlen=MOST_EARLY)
 
     async def _misc_loop(self) -> None:
         """The library's own looks each second, which is late for a short keep-alive."""
@@ -68,23 +82,25 @@ class _Client(aiomqtt.Client):
                 return
             await asyncio.sleep(self._look_s)
 
-    def taking(self, topic_filter: str, take: Take) -> None:
+    def taking(self, topic_filter: str, take: Hear) -> None:
         """From now on, and of what has come already, `take` gets what the filter matches."""
         self._takes = (*self._takes, (topic_filter, take))
         early, self._early = self._early, deque(maxlen=MOST_EARLY)
-        for topic, payload in early:
-            self._deliver(topic, payload)
+        for heard in early:
+            self._deliver(heard)
 
     def _on_message(self, client: Paho, userdata: Any, message: MQTTMessage) -> None:
         """Straight to whoever takes it: a queue between would only add a bound that can be passed."""
-        self._deliver(message.topic, bytes(message.payload))
+        reply_to = getattr(message.properties, "ResponseTopic", "")
+        correlation = getattr(message.properties, "CorrelationData", b"")
+        self._deliver(Heard(message.topic, bytes(message.payload), reply_to, correlation))
 
-    def _deliver(self, topic: str, payload: bytes) -> None:
-        takes = [take for topic_filter, take in self._takes if topic_matches_sub(topic_filter, topic)]
+    def _deliver(self, heard: Heard) -> None:
+        takes = [take for topic_filter, take in self._takes if topic_matches_sub(topic_filter, heard.topic)]
         if not takes:
-            self._early.append((topic, payload))
+            self._early.append(heard)
         for take in takes:
-            take(topic, payload)
+            take(heard)
 
     def _on_publish(self, client: Paho, userdata: Any, mid: int, reason_code: ReasonCode, properties: Any) -> None:
         if not reason_code.is_failure:
@@ -127,10 +143,14 @@ class Link:
         """Use `connected`."""
         self._client, self._timeout_s = client, timeout_s
 
-    async def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        """Hand a message to the broker; returns once it is acknowledged. ConnectionError: it may or may not have it."""
+    async def publish(self, topic: str, payload: bytes, retain: bool = False, correlation: bytes = b"") -> None:
+        """Hand a message to the broker; returns once it is acknowledged. ConnectionError: it may or may not have it.
+
+        `correlation` goes with an answer to one that came with it.
+        """
+        properties = _correlated(correlation) if correlation else None
         try:
-            await self._client.publish(topic, payload, AT_LEAST_ONCE, retain, timeout=self._timeout_s)
+            await self._client.publish(topic, payload, AT_LEAST_ONCE, retain, properties, timeout=self._timeout_s)
         except aiomqtt.MqttError as error:
             raise _told(error) from error
 
@@ -139,9 +159,13 @@ class Link:
 
         QoS 1, in a session that the broker keeps: what came while we were away comes first. ConnectionError: refused.
         """
+        await self.hear(topic_filter, lambda heard: take(heard.topic, heard.payload))
+
+    async def hear(self, topic_filter: str, take: Hear) -> None:
+        """The same with all that a message came with."""
         # The library calls from a thread's context, where nothing is known of the daemon that this belongs to.
         context = copy_context()
-        self._client.taking(topic_filter, lambda topic, payload: context.run(take, topic, payload))
+        self._client.taking(topic_filter, lambda heard: context.run(take, heard))
         try:
             granted = await self._client.subscribe(topic_filter, AT_LEAST_ONCE, timeout=self._timeout_s)
         except aiomqtt.MqttError as error:
@@ -201,6 +225,12 @@ def _session(config: Config) -> dict[str, Any]:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = SESSION_S
     return {"clean_start": False, "properties": properties}
+
+
+def _correlated(correlation: bytes) -> Properties:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.CorrelationData = correlation
+    return properties
 
 
 def _password(config: Config) -> str | None:

@@ -12,7 +12,8 @@ import anyio
 from agent.core.nouns import Catalogue
 from agent.runtime import meters
 from agent.runtime.together import together
-from agent.sinks.mqtt import Ask, Config, brokers, form
+from agent.sinks.mqtt import Ask, Config, brokers, form, requests
+from agent.sinks.mqtt.around import Around
 from agent.sinks.mqtt.confirming import Unconfirmed
 from agent.sinks.mqtt.form import Form, Out
 from agent.sinks.mqtt.link import Link
@@ -63,19 +64,22 @@ async def _session(
 
             async def send() -> None:
                 await born.wait()  # before any value: what it is of
-                await Sending(config, taps, said_as, unconfirmed, link).run()
+                await together(
+                    Sending(config, taps, said_as, unconfirmed, link).run, Around(config, taps, said_as, link).run
+                )
                 beside.cancel()
 
-            await together(
-                link.watch, partial(_births, taps, said_as, link, born), *_incoming(config, taps, ask, link), send
-            )
+            incoming = _incoming(config, taps, ask, said_as, link)
+            await together(link.watch, partial(_births, taps, said_as, link, born), *incoming, send)
     finally:
         await _goodbye(link, said_as.goodbye)
 
 
-def _incoming(config: Config, taps: Taps, ask: Ask, link: Link) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
+def _incoming(
+    config: Config, taps: Taps, ask: Ask, said_as: Form, link: Link
+) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
     """What listens to the cloud, as long as the connection lives: one line for each."""
-    return ()
+    return (partial(requests.run, config, taps, ask, said_as, link),)
 
 
 async def _births(taps: Taps, said_as: Form, link: Link, born: anyio.Event) -> None:
