@@ -21,12 +21,13 @@ import pydantic
 
 from agent.config.hosts import on_this_machine
 from agent.config.model import Model
-from agent.core.nouns import Answer, Request
+from agent.core.nouns import Answer, Meter, Request
+from agent.sinks.mqtt.faults import WORDS
 
 if TYPE_CHECKING:
     from agent.runtime.taps import Taps
 
-__all__ = ["FIGURES", "Ask", "Config", "Figure", "Format", "Layout", "run"]
+__all__ = ["FIGURES", "Ask", "Config", "Figure", "Format", "Layout", "Place", "meters", "run"]
 
 Figure = Literal["min", "mean", "max", "last", "std", "good"]
 FIGURES: tuple[Figure, ...] = get_args(Figure)
@@ -184,17 +185,43 @@ class Config(Model):
 def _place(broker: str, otherwise: int) -> Place:
     """`host`, `host:port`, `[v6]`, `[v6]:port` or an IPv6 address alone."""
     host, colon, port = broker.rpartition(":") if broker.count(":") == 1 or "]:" in broker else (broker, "", "")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or (colon and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535)):
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if (
+        not host
+        or set("[]/ ") & set(host)
+        or (colon and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535))
+    ):
         raise ValueError(f"{broker!r} names no broker, expected host or host:port")
     return host, int(port) if colon else otherwise
+
+
+def meters(config: Config) -> tuple[Meter, ...]:
+    """What is counted of it: connection (brokers.py), sending (sending.py)."""
+    addresses = {n: f"{host}:{port}" for n, (host, port) in enumerate(config.places, 1)}
+    confirmed = "the receiving end" if config.acknowledge == "end_to_end" else "the broker"
+    return (
+        Meter("connected", "1", "1 while a broker answers"),
+        Meter("broker", "1", "Which broker", {0: "none", **addresses}),
+        Meter(
+            "fault",
+            "1",
+            "What was wrong last, until a connection has held for 30 s",
+            {int(fault): words for fault, words in WORDS.items()},
+        ),
+        Meter("taken_over", "1", "Times in a row that another client with our client id has pushed us out"),
+        Meter("errors", "1", "Connections that failed or broke"),
+        Meter("reconnects", "1", "Times it has tried again"),
+        Meter("published", "1", "Messages sent"),
+        Meter("acknowledged", "1", f"Records that {confirmed} has for good"),
+        Meter("pending", "1", "Records that wait to be sent or acknowledged"),
+        Meter("unconfirmed", "1", "Records sent that the receiving end has not confirmed (acknowledge: end_to_end)"),
+    )
 
 
 async def run(config: Config, taps: Taps, ask: Ask) -> None:
     """Publish until cancelled or, when the daemon drains, until everything is acknowledged. Reconnects by itself.
 
-    Meters: <id>/connected, /broker, /fault, /taken_over, /errors, /reconnects (brokers.py); /published, /acknowledged,
-    /pending, /unconfirmed.
+    Meters: see `meters`.
     """
     spoken = importlib.import_module(f"{__name__}.{SPOKEN_BY[config.format]}")  # aiomqtt costs 200 ms of import
     await spoken.run(config, taps, ask)
