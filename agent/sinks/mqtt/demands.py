@@ -26,6 +26,9 @@ AZURE_KEEPALIVE_S = 1177
 # ThingsBoard: netty.max_payload_size of the MQTT transport, as it is delivered.
 THINGSBOARD_BYTES = 65_536
 
+# Below the enterprise of a unified namespace: what is of a gateway and of no machine.
+OF_GATEWAY = "/_gateway/"
+
 
 def problems(config: Config) -> Iterator[str]:
     """What the platform would refuse, in words; nothing where all is well."""
@@ -50,8 +53,10 @@ def _aws(config: Config) -> Iterator[str]:
         yield f"client_id: AWS IoT Core takes {AWS_CLIENT_ID} characters at most, and none that begins with $"
     slashes = AWS_SLASHES - OURS.count("/")
     if config.prefix.count("/") > slashes or len(config.prefix.encode()) > AWS_TOPIC_BYTES // 2:
-        yield f"prefix: AWS IoT Core takes topics of {AWS_SLASHES} slashes and {AWS_TOPIC_BYTES} bytes: {slashes} and "
-        f"{AWS_TOPIC_BYTES // 2} at most are left for the prefix"
+        yield (
+            f"prefix: AWS IoT Core takes topics of {AWS_SLASHES} slashes and {AWS_TOPIC_BYTES} bytes, expected one "
+            f"of {slashes} and {AWS_TOPIC_BYTES // 2} at most"
+        )
     if config.backlog_bytes_per_s > AWS_BYTES_PER_S:
         yield f"backlog_bytes_per_s: AWS IoT Core takes {AWS_BYTES_PER_S} bytes a second of one connection at most"
     if config.compress_above_bytes is not None:
@@ -68,8 +73,10 @@ def _azure(config: Config) -> Iterator[str]:
         yield "user: Azure IoT Hub's is made of host and client_id, expected none"
     known = [config.cert_file, config.password_file, config.shared_access_key_file]
     if _far(config) and sum(file is not None for file in known) != 1:
-        yield "Azure IoT Hub knows a device by its certificate or its key, expected one of cert_file with key_file, "
-        "shared_access_key_file, or password_file with a token"
+        yield (
+            "Azure IoT Hub knows a device by its certificate or its key, expected one of cert_file with key_file, "
+            "shared_access_key_file, or password_file with a token"
+        )
 
 
 def _thingsboard(config: Config) -> Iterator[str]:
@@ -128,8 +135,13 @@ def _of_thingsboard(config: Config, gateway: str) -> dict[str, Any]:
     return {"version": "3.1.1"}
 
 
+def _of_uns(config: Config, gateway: str) -> dict[str, Any]:
+    return {"prefix": f"{config.prefix}{OF_GATEWAY}{gateway}"}
+
+
 _PRESCRIBED: Mapping[str, Callable[[Config, str], dict[str, Any]]] = {
     "aws": _of_aws,
     "azure": _of_azure,
     "thingsboard": _of_thingsboard,
+    "uns": _of_uns,
 }
