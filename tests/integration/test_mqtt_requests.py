@@ -5,47 +5,19 @@ mosquitto_pub and mosquitto_rr (which asks as MQTT 5 has it: response topic, cor
 
 import json
 import math
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from types import SimpleNamespace
 
 import anyio
-import numpy as np
 import pytest
-from mqtt_rig import Mosquitto, listening, program
+from mqtt_gateway import RUN_BITS, SECOND, event, gateway, tick
+from mqtt_rig import Mosquitto, program
 
-from agent.control.gate import Gate
-from agent.core import quality
-from agent.core.nouns import (
-    Batch,
-    Catalogue,
-    Condition,
-    Event,
-    Mode,
-    Part,
-    Point,
-    Role,
-    Snapshot,
-    Tick,
-)
-from agent.runtime import clock, meters
-from agent.runtime.hub import Hub
-from agent.runtime.inbox import Inbox
-from agent.runtime.journal import Entry, Journal
-from agent.runtime.restore import RUN_BITS
-from agent.runtime.taps import Taps
-from agent.sinks import mqtt
-from agent.store import record
+from agent.core import quality, wire
+from agent.runtime import clock
+from agent.runtime.journal import Entry
+from agent.sinks.mqtt import raw
 
 pytestmark = pytest.mark.anyio
-SECOND = 1_000_000_000
-POINTS = (
-    Point("tank/lower/level", Role.MEASURED),
-    Point("tank/process/product", Role.MEASURED),
-    Point("tank/state/mode", Role.MODE),
-)
-HIGH = Condition("tank/lower/level.high", "tank", "tank/lower/level", "limit", "alarm", "high", True, False)
-RUN = 5 << RUN_BITS
 
 
 @pytest.fixture(scope="module")
@@ -54,45 +26,6 @@ def broker(tmp_path_factory):
     anyio.run(broker.start)
     yield broker
     broker.kill()
-
-
-def snapshot(seq=RUN + 1):
-    none, zero = np.full(3, math.nan), np.zeros(3, np.int64)
-    return Snapshot("tank", 1, seq, clock.now_ns(), none, np.zeros(3, np.uint32), zero, zero, {}, Mode.RUNNING, {},
-                    (HIGH,), None, (), (), ())  # fmt: skip
-
-
-def tick(n, t_ns, level=None, seq=RUN, status=quality.GOOD):
-    batch = Batch("plc", np.array([0, 1], np.int32), np.array([n + 0.5 if level is None else level, math.nan]),
-                  np.array([status, quality.GOOD], np.uint32), np.full(2, t_ns, np.int64), np.zeros(2, np.int64),
-                  texts=((1, "water"),))  # fmt: skip
-    return record.tick(Tick("tank", 1, seq + n, t_ns, (batch,)))
-
-
-def event(n, t_ns=None, change="raised", condition=HIGH):
-    return record.event(Event(f"tank-{n}-1", "tank", t_ns or clock.now_ns(), change, f"event {n}", condition=condition))
-
-
-@asynccontextmanager
-async def gateway(folder, broker, name, flush_s=0.2, **options):
-    """A gateway with its journal, a gate and an MQTT sink; and what a listener hears of it."""
-    counters = meters.install(meters.Meters())
-    catalogue = Catalogue(name, 1, POINTS, (Part("tank", 0, 3, "Tank"),))
-    journal, hub = Journal.open(folder / f"{name}.db", 64 << 20, flush_s, name), Hub(catalogue)
-    hub.publish(snapshot())
-    inbox, audits = Inbox("tank"), []
-    gate = Gate({"tank": inbox}, hub.newest, audits.append)
-    config = mqtt.Config(host="127.0.0.1", port=broker.port, **options)
-    async with listening(broker.port) as heard, anyio.create_task_group() as group:
-        group.start_soon(journal.run)
-        async with anyio.create_task_group() as sinks:
-            sinks.start_soon(mqtt.run, config, Taps(name, hub, journal), gate.ask)
-            await heard.until(lambda h: h.of(f"{name}/birth"))
-            own = SimpleNamespace(name=name, port=broker.port, journal=journal, heard=heard, inbox=inbox, hub=hub,
-                                  audits=audits, counters=counters)  # fmt: skip
-            yield own
-            sinks.cancel_scope.cancel()
-        group.cancel_scope.cancel()
 
 
 async def put(gateway, request):
@@ -171,9 +104,6 @@ async def test_raw_history_of_a_time_comes_as_columns_each_block_once(tmp_path, 
 
 
 async def test_raw_history_of_an_older_run_has_the_names_of_that_run_or_none(tmp_path, broker):
-    from agent.core import wire
-    from agent.sinks.mqtt import raw
-
     old = raw._Named(("other/name", "process/product"))
     async with gateway(tmp_path, broker, "older") as own:
         now_ns = clock.now_ns()

@@ -22,6 +22,7 @@ import pydantic
 from agent.config.hosts import on_this_machine
 from agent.config.model import Model
 from agent.core.nouns import Answer, Meter, Request
+from agent.sinks.mqtt import demands
 from agent.sinks.mqtt.faults import WORDS
 
 if TYPE_CHECKING:
@@ -85,7 +86,16 @@ class Config(Model):
     )
     cert_file: Path | None = pydantic.Field(None, description="Our certificate (PEM), where the broker asks for one")
     key_file: Path | None = pydantic.Field(None, description="The key of our certificate (PEM)")
+    alpn: tuple[str, ...] = pydantic.Field(
+        (), description="Protocol names offered in TLS, for a broker behind a port that others use too (443)"
+    )
     user: str | None = pydantic.Field(None, description="User name, where the broker asks for one")
+    user_file: Path | None = pydantic.Field(
+        None, description="Instead of user, where that is a secret (ThingsBoard's access token): a file with it"
+    )
+    shared_access_key_file: Path | None = pydantic.Field(
+        None, description="Azure IoT Hub: a file with the device's primary key; tokens of a day are made of it"
+    )
     password_file: Path | None = pydantic.Field(None, description="A file with the password and nothing else")
     client_id: str = pydantic.Field(
         "", description="Unset: the gateway's id. Two clients of one id push each other out"
@@ -121,6 +131,9 @@ class Config(Model):
         description="How fast what was stored during an outage follows, beside what happens now, which never waits for "
         "it. Of payloads, before compression",
     )
+    backlog_messages_per_s: float | None = pydantic.Field(
+        None, gt=0, description="And no more messages of it a second than that, where the broker counts them"
+    )
     compress_above_bytes: int | None = pydantic.Field(
         None, ge=64, description="Longer payloads are compressed (zlib: first byte 0x78, else {). Unset: none is"
     )
@@ -133,6 +146,9 @@ class Config(Model):
         ("resend", "raw", "status"),
         description="What may be asked for on <prefix>/request; `ack` too where alarms may be acknowledged from the "
         "cloud. Empty: nobody listens. Nothing that comes from there writes a register",
+    )
+    values_every_s: float = pydantic.Field(
+        1.0, ge=0.05, le=86400, description="With uns: how often a value that changes is published at most"
     )
     max_in_flight: int = pydantic.Field(20, ge=1, le=1000, description="Messages sent and not acknowledged yet")
 
@@ -171,8 +187,11 @@ class Config(Model):
             raise ValueError("cert_file and key_file go together, expected both or none")
         if not self.tls and (self.ca_file or self.cert_file):
             raise ValueError("ca_file, cert_file and key_file are of TLS, expected tls: true")
-        if self.password_file is not None and self.user is None:
+        named = self.user or self.user_file or self.format == "azure"
+        if self.password_file is not None and not named:
             raise ValueError("password_file needs user")
+        for problem in demands.problems(self):
+            raise ValueError(problem)
         return self
 
     @property

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import copy_context
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiomqtt
@@ -18,9 +17,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.sinks.mqtt import Config, Place
+from agent.runtime import clock
+from agent.sinks.mqtt import Config, Place, credentials
 from agent.sinks.mqtt.faults import Fault, LinkError
-from agent.sinks.mqtt.form import Out
+from agent.sinks.mqtt.form import Heard, Out
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client as Paho
@@ -45,18 +45,6 @@ SESSION_TAKEN_OVER = 0x8E
 KEEP_ALIVE_TIMEOUT = 0x8D
 
 Take = Callable[[str, bytes], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A message that came. `reply_to`, `correlation`: where its sender (MQTT 5) wants an answer, and with what."""
-
-    topic: str
-    payload: bytes
-    reply_to: str = ""
-    correlation: bytes = b""
-
-
 Hear = Callable[[Heard], None]
 
 
@@ -197,14 +185,14 @@ async def connected(
         host,
         port,
         identifier=client_id,
-        username=config.user,
-        password=_password(config),
+        username=credentials.user(config),
+        password=credentials.password(config, clock.wall_ns() // 1_000_000_000),
         protocol=VERSIONS[config.version],
         **_session(config),
         keepalive_s=config.keepalive_s,
         timeout=config.acknowledge_timeout_s,
         max_inflight_messages=config.max_in_flight,
-        tls_context=_tls(config),
+        tls_context=credentials.tls(config),
         will=None if will is None else aiomqtt.Will(will.topic, will.payload, AT_LEAST_ONCE, will.retain),
         logger=log.getChild("paho"),
     )
@@ -231,27 +219,6 @@ def _correlated(correlation: bytes) -> Properties:
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     properties.CorrelationData = correlation
     return properties
-
-
-def _password(config: Config) -> str | None:
-    try:
-        return None if config.password_file is None else config.password_file.read_text().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LinkError(f"{config.password_file}: {error}", Fault.FILE) from error
-
-
-def _tls(config: Config) -> ssl.SSLContext | None:
-    if not config.tls:
-        return None
-    try:
-        context = ssl.create_default_context(cafile=config.ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if config.cert_file is not None:
-            context.load_cert_chain(config.cert_file, config.key_file)
-    except OSError as error:  # of OpenSSL too
-        files = ", ".join(str(f) for f in (config.ca_file, config.cert_file, config.key_file) if f)
-        raise LinkError(f"{files}: {error}", Fault.FILE) from error
-    return context
 
 
 def _told(error: aiomqtt.MqttError) -> LinkError:

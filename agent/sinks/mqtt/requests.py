@@ -29,8 +29,8 @@ from agent.runtime.journal import Record, StoreError
 from agent.sinks.mqtt import Ask, Config, Wish, asked, bucket, payload, raw
 from agent.sinks.mqtt.around import Around
 from agent.sinks.mqtt.asked import RequestError, Tree
-from agent.sinks.mqtt.form import Form, prefix_of
-from agent.sinks.mqtt.link import Heard, Link
+from agent.sinks.mqtt.form import Form, Heard, prefix_of
+from agent.sinks.mqtt.link import Link
 from agent.sinks.mqtt.sending import say
 from agent.store.read import Found, Reader
 from agent.store.record import CLASSES, RAW
@@ -50,7 +50,7 @@ REMEMBERED = 64  # answers
 
 async def run(config: Config, taps: Taps, ask: Ask, said_as: Form, link: Link) -> None:
     """Answer as long as the connection lives."""
-    if not config.requests:
+    if not config.requests or said_as.request is None:
         return
     desk = Desk(config, taps, ask, said_as, link)
     send, receive = anyio.create_memory_object_stream[Heard](MOST_WAITING)
@@ -65,9 +65,9 @@ async def run(config: Config, taps: Taps, ask: Ask, said_as: Form, link: Link) -
             log.warning("%s: more than %d requests wait, one was dropped", config.id, MOST_WAITING)
 
     with send, receive:
-        await link.hear(f"{prefix_of(config, taps.gateway)}/request", take)
+        await link.hear(said_as.request, take)
         async for heard in receive:
-            await desk.serve(heard)
+            await desk.serve(said_as.understood(heard))
 
 
 class Desk:
@@ -94,7 +94,8 @@ class Desk:
         except (RequestError, StoreError) as error:
             answer = asked.answer(tree, False, str(error))
             log.info("%s: a request was refused: %s", self._config.id, error)
-        await self._link.publish(self._reply_to(heard), answer, correlation=heard.correlation)
+        out = self._form.answer(answer)
+        await self._link.publish(self._reply_to(heard, out.topic), out.payload, correlation=heard.correlation)
 
     async def _done(self, tree: Tree) -> bytes:
         do = asked.word(tree, "do")
@@ -198,9 +199,9 @@ class Desk:
         if len(self._answered) > REMEMBERED:
             self._answered.popitem(last=False)
 
-    def _reply_to(self, heard: Heard) -> str:
+    def _reply_to(self, heard: Heard, ours: str) -> str:
         """Where the answer goes."""
-        ours, wished = f"{self._prefix}/answer", heard.reply_to
+        wished = heard.reply_to
         outside = wished.partition("/")[0] != self._prefix.partition("/")[0]
         fit = wished and not (set(wished) & set("+#\0")) and wished[0] != "$"
         return wished if fit and (outside or wished.startswith(f"{ours}/")) else ours

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from agent.core.nouns import Catalogue
+from agent.core.nouns import Catalogue, Snapshot
 from agent.runtime import meters
 from agent.runtime.together import together
 from agent.sinks.mqtt import Ask, Config, brokers, form, requests
@@ -70,7 +70,13 @@ async def _session(
                 beside.cancel()
 
             incoming = _incoming(config, taps, ask, said_as, link)
-            await together(link.watch, partial(_births, taps, said_as, link, born), *incoming, send)
+            await together(
+                link.watch,
+                partial(_births, taps, said_as, link, born),
+                partial(_newest, config, taps, said_as, link, born),
+                *incoming,
+                send,
+            )
     finally:
         await _goodbye(link, said_as.goodbye)
 
@@ -88,6 +94,24 @@ async def _births(taps: Taps, said_as: Form, link: Link, born: anyio.Event) -> N
         if isinstance(noun, Catalogue):
             await say(link, said_as.birth(noun))
             born.set()
+
+
+async def _newest(config: Config, taps: Taps, said_as: Form, link: Link, born: anyio.Event) -> None:
+    """The newest values, where the format has a place for them: what cannot be said in time is passed over."""
+    if said_as.values is None:
+        return
+    new, slots = said_as.values(), anyio.Semaphore(max(1, config.max_in_flight // 2))
+
+    async def publish(out: Out) -> None:
+        async with slots:
+            await say(link, (out,))
+
+    await born.wait()
+    async for noun in taps.latest():
+        if isinstance(noun, Snapshot):
+            async with anyio.create_task_group() as group:
+                for out in new(taps.hub.catalogue, noun):
+                    group.start_soon(publish, out)
 
 
 async def _goodbye(link: Link, outs: tuple[Out, ...]) -> None:
