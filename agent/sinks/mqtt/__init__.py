@@ -20,6 +20,7 @@ import pydantic
 from agent.config.hosts import on_this_machine
 from agent.config.model import Model
 from agent.core.nouns import Answer, Request
+from agent.sinks.mqtt.sparkplug.settings import Settings as Sparkplug
 
 if TYPE_CHECKING:
     from agent.runtime.taps import Taps
@@ -83,6 +84,7 @@ class Config(Model):
         description="Of a summary. named: each tag's name with its figures. columns: each figure's values in a row, "
         "half the bytes or less; which tag stands where is told before, retained, under <prefix>/names/<asset>",
     )
+    sparkplug: Sparkplug | None = pydantic.Field(None, description="Of format: sparkplug_b, and needed there")
     max_in_flight: int = pydantic.Field(20, ge=1, le=1000, description="Messages sent and not acknowledged yet")
 
     @pydantic.field_validator("prefix")
@@ -109,6 +111,12 @@ class Config(Model):
             raise ValueError("ca_file, cert_file and key_file are of TLS, expected tls: true")
         if self.password_file is not None and self.user is None:
             raise ValueError("password_file needs user")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _of_its_format(self) -> Config:
+        if (self.format == "sparkplug_b") != (self.sparkplug is not None):
+            raise ValueError("format: sparkplug_b and the key sparkplug (group_id at least) go together")
         return self
 
     @property

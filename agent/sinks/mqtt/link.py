@@ -14,6 +14,7 @@ import aiomqtt
 from paho.mqtt.client import topic_matches_sub
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.sinks.mqtt import Config
 from agent.sinks.mqtt.form import Out
@@ -21,11 +22,10 @@ from agent.sinks.mqtt.form import Out
 if TYPE_CHECKING:
     from paho.mqtt.client import Client as Paho
     from paho.mqtt.client import MQTTMessage
-    from paho.mqtt.reasoncodes import ReasonCode
 
 log = logging.getLogger(__name__)
 
-AT_LEAST_ONCE = 1
+AT_MOST_ONCE, AT_LEAST_ONCE = 0, 1
 VERSIONS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 
 # Messages kept for a subscription that is still to come: a broker's session sends what waited as soon as we connect.
@@ -33,6 +33,8 @@ MOST_EARLY = 256
 
 # So long the broker keeps our session while we are away.
 SESSION_S = 7 * 86400
+
+NEVER_SUBSCRIBED = "edgetwin/there-and-back"
 
 Take = Callable[[str, bytes], None]
 
@@ -93,6 +95,12 @@ class _Client(aiomqtt.Client):
         if self._left:
             self._loop.call_soon_threadsafe(self.hang_up)
 
+    def parting_with_will(self) -> None:
+        """Whenever we go of our own will, too, the broker sends the last will (MQTT 5 only)."""
+        part = self._client.disconnect
+        reason = ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message")  # type: ignore[no-untyped-call]
+        self._client.disconnect = lambda *_: part(reason)  # type: ignore[method-assign]
+
     def hang_up(self) -> None:
         """Close what a failed, broken or abandoned connection has left open."""
         self._left = True
@@ -110,6 +118,23 @@ class Link:
         """Hand a message to the broker; returns once it is acknowledged. ConnectionError: it may or may not have it."""
         try:
             await self._client.publish(topic, payload, AT_LEAST_ONCE, retain, timeout=self._timeout_s)
+        except aiomqtt.MqttError as error:
+            raise ConnectionError(_words(error)) from error
+
+    async def publish_once(self, topic: str, payload: bytes) -> None:
+        """Hand over a message that nobody acknowledges (QoS 0); returns once the system's socket has it."""
+        try:
+            await self._client.publish(topic, payload, AT_MOST_ONCE, timeout=self._timeout_s)
+        except aiomqtt.MqttError as error:
+            raise ConnectionError(_words(error)) from error
+
+    async def there_and_back(self) -> None:
+        """Once this returns, the broker has taken all that was handed over before: it answers in the order it reads.
+
+        What it is asked changes nothing: to end a subscription that we never had.
+        """
+        try:
+            await self._client.unsubscribe(NEVER_SUBSCRIBED, timeout=self._timeout_s)
         except aiomqtt.MqttError as error:
             raise ConnectionError(_words(error)) from error
 
@@ -137,8 +162,11 @@ class Link:
 
 
 @asynccontextmanager
-async def connected(config: Config, client_id: str, will: Out | None) -> AsyncIterator[Link]:
-    """A connection with a last will. ConnectionError or OSError: the broker or a file is not there."""
+async def connected(config: Config, client_id: str, will: Out | None, lasting: bool = True) -> AsyncIterator[Link]:
+    """A connection with a last will. ConnectionError or OSError: the broker or a file is not there.
+
+    Not `lasting`: a session that begins clean and ends with the connection, and never without the last will.
+    """
     host, port = config.where
     client = _Client(
         host,
@@ -147,7 +175,7 @@ async def connected(config: Config, client_id: str, will: Out | None) -> AsyncIt
         username=config.user,
         password=_password(config),
         protocol=VERSIONS[config.version],
-        **_session(config),
+        **_session(config, lasting),
         keepalive=config.keepalive_s,
         timeout=config.acknowledge_timeout_s,
         max_inflight_messages=config.max_in_flight,
@@ -156,6 +184,8 @@ async def connected(config: Config, client_id: str, will: Out | None) -> AsyncIt
         logger=log.getChild("paho"),
     )
     client.pending_calls_threshold = 2 * config.max_in_flight
+    if not lasting and config.version == "5":
+        client.parting_with_will()
     try:
         async with client:
             yield Link(client, config.acknowledge_timeout_s)
@@ -165,10 +195,12 @@ async def connected(config: Config, client_id: str, will: Out | None) -> AsyncIt
         client.hang_up()
 
 
-def _session(config: Config) -> dict[str, Any]:
+def _session(config: Config, lasting: bool) -> dict[str, Any]:
     """The broker keeps our subscriptions and what comes for them while we are away. What we send, the journal keeps."""
     if config.version == "3.1.1":
-        return {"clean_session": False}
+        return {"clean_session": not lasting}
+    if not lasting:
+        return {"clean_start": True}  # and gone with the connection: no expiry interval is one of 0
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = SESSION_S
     return {"clean_start": False, "properties": properties}
