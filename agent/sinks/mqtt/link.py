@@ -1,4 +1,4 @@
-"""One connection to the broker. Errors of the library become ConnectionError or TimeoutError here and nowhere else."""
+"""One connection to the broker. Errors of the library become a LinkError (a ConnectionError) here and nowhere else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.sinks.mqtt import Config
+from agent.sinks.mqtt import Config, Place
+from agent.sinks.mqtt.faults import Fault, LinkError
 from agent.sinks.mqtt.form import Out
 
 if TYPE_CHECKING:
@@ -36,7 +37,18 @@ SESSION_S = 7 * 86400
 
 NEVER_SUBSCRIBED = "edgetwin/there-and-back"
 
+# The library pings after one keep-alive of silence and gives up after a second one, and looks each `LOOK` of one:
+# 2 * (0.7 + 0.025) of what is configured is less than 1.5.
+LIBRARYS_SHARE, LOOK = 0.7, 0.025
+
+SESSION_TAKEN_OVER = 0x8E
+KEEP_ALIVE_TIMEOUT = 0x8D
+
 Take = Callable[[str, bytes], None]
+
+
+class _RefusedError(aiomqtt.MqttError):
+    """The broker is there, and does not want what we have."""
 
 
 class _Client(aiomqtt.Client):
@@ -45,9 +57,17 @@ class _Client(aiomqtt.Client):
     _left = False
     _takes: tuple[tuple[str, Take], ...] = ()
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, *arguments: Any, keepalive_s: float, **options: Any) -> None:
+        super().__init__(*arguments, keepalive=max(1, int(LIBRARYS_SHARE * keepalive_s)), **options)
+        self._look_s = LOOK * keepalive_s
         self._early: deque[tuple[str, bytes]] = deque(maxlen=MOST_EARLY)
+
+    async def _misc_loop(self) -> None:
+        """The library's own looks each second, which is late for a short keep-alive."""
+        while True:
+            if self._client.loop_misc():
+                return
+            await asyncio.sleep(self._look_s)
 
     def taking(self, topic_filter: str, take: Take) -> None:
         """From now on, and of what has come already, `take` gets what the filter matches."""
@@ -71,7 +91,7 @@ class _Client(aiomqtt.Client):
         if not reason_code.is_failure:
             super()._on_publish(client, userdata, mid, reason_code, properties)
         elif not self._disconnected.done():
-            self._disconnected.set_exception(aiomqtt.MqttError(f"the broker refused a message: {reason_code}"))
+            self._disconnected.set_exception(_RefusedError(f"the broker refused a message: {reason_code}"))
 
     def _on_socket_register_write(self, client: Paho, userdata: Any, sock: Any) -> None:
         """The library adds a socket to the loop by number and later: by then it may be closed, its number another's."""
@@ -98,7 +118,7 @@ class _Client(aiomqtt.Client):
     def parting_with_will(self) -> None:
         """Whenever we go of our own will, too, the broker sends the last will (MQTT 5 only)."""
         part = self._client.disconnect
-        reason = ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message")  # type: ignore[no-untyped-call]
+        reason = ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message")
         self._client.disconnect = lambda *_: part(reason)  # type: ignore[method-assign]
 
     def hang_up(self) -> None:
@@ -119,14 +139,14 @@ class Link:
         try:
             await self._client.publish(topic, payload, AT_LEAST_ONCE, retain, timeout=self._timeout_s)
         except aiomqtt.MqttError as error:
-            raise ConnectionError(_words(error)) from error
+            raise _told(error) from error
 
     async def publish_once(self, topic: str, payload: bytes) -> None:
         """Hand over a message that nobody acknowledges (QoS 0); returns once the system's socket has it."""
         try:
             await self._client.publish(topic, payload, AT_MOST_ONCE, timeout=self._timeout_s)
         except aiomqtt.MqttError as error:
-            raise ConnectionError(_words(error)) from error
+            raise _told(error) from error
 
     async def there_and_back(self) -> None:
         """Once this returns, the broker has taken all that was handed over before: it answers in the order it reads.
@@ -136,7 +156,7 @@ class Link:
         try:
             await self._client.unsubscribe(NEVER_SUBSCRIBED, timeout=self._timeout_s)
         except aiomqtt.MqttError as error:
-            raise ConnectionError(_words(error)) from error
+            raise _told(error) from error
 
     async def subscribe(self, topic_filter: str, take: Take) -> None:
         """Have `take(topic, payload)` called on the loop for each message from now on; it never waits, never raises.
@@ -147,10 +167,11 @@ class Link:
         try:
             granted = await self._client.subscribe(topic_filter, AT_LEAST_ONCE, timeout=self._timeout_s)
         except aiomqtt.MqttError as error:
-            raise ConnectionError(_words(error)) from error
+            raise _told(error) from error
         refused = [code for code in granted if (code >= 128 if isinstance(code, int) else code.is_failure)]
         if refused:
-            raise ConnectionError(f"the broker refused the subscription to {topic_filter}: {refused[0]}")
+            said = f"the broker refused the subscription to {topic_filter}: {refused[0]}"
+            raise LinkError(said, Fault.REFUSED_MESSAGE)
 
     async def watch(self) -> None:
         """Until cancelled; ConnectionError as soon as the connection is lost, whatever else waits for it."""
@@ -158,16 +179,19 @@ class Link:
             async for _ in self._client.messages:  # none: those are taken as they come
                 pass
         except aiomqtt.MqttError as error:
-            raise ConnectionError(_words(error)) from error
+            raise _told(error) from error
 
 
 @asynccontextmanager
-async def connected(config: Config, client_id: str, will: Out | None, lasting: bool = True) -> AsyncIterator[Link]:
-    """A connection with a last will. ConnectionError or OSError: the broker or a file is not there.
+async def connected(
+    config: Config, client_id: str, will: Out | None, place: Place | None = None, *, lasting: bool = True
+) -> AsyncIterator[Link]:
+    """A connection to one broker (the first one if none is named), with a last will.
 
     Not `lasting`: a session that begins clean and ends with the connection, and never without the last will.
+    ConnectionError or OSError: the broker or a file is not there.
     """
-    host, port = config.where
+    host, port = place or config.places[0]
     client = _Client(
         host,
         port,
@@ -176,7 +200,7 @@ async def connected(config: Config, client_id: str, will: Out | None, lasting: b
         password=_password(config),
         protocol=VERSIONS[config.version],
         **_session(config, lasting),
-        keepalive=config.keepalive_s,
+        keepalive_s=config.keepalive_s,
         timeout=config.acknowledge_timeout_s,
         max_inflight_messages=config.max_in_flight,
         tls_context=_tls(config),
@@ -190,7 +214,7 @@ async def connected(config: Config, client_id: str, will: Out | None, lasting: b
         async with client:
             yield Link(client, config.acknowledge_timeout_s)
     except aiomqtt.MqttError as error:
-        raise ConnectionError(f"{host}:{port}: {_words(error)}") from error
+        raise _told(error) from error
     finally:
         client.hang_up()
 
@@ -207,20 +231,47 @@ def _session(config: Config, lasting: bool) -> dict[str, Any]:
 
 
 def _password(config: Config) -> str | None:
-    return None if config.password_file is None else config.password_file.read_text().rstrip("\r\n")
+    try:
+        return None if config.password_file is None else config.password_file.read_text().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LinkError(f"{config.password_file}: {error}", Fault.FILE) from error
 
 
 def _tls(config: Config) -> ssl.SSLContext | None:
     if not config.tls:
         return None
-    context = ssl.create_default_context(cafile=config.ca_file)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if config.cert_file is not None:
-        context.load_cert_chain(config.cert_file, config.key_file)
+    try:
+        context = ssl.create_default_context(cafile=config.ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if config.cert_file is not None:
+            context.load_cert_chain(config.cert_file, config.key_file)
+    except OSError as error:  # of OpenSSL too
+        files = ", ".join(str(f) for f in (config.ca_file, config.cert_file, config.key_file) if f)
+        raise LinkError(f"{files}: {error}", Fault.FILE) from error
     return context
 
 
-def _words(error: aiomqtt.MqttError) -> str:
+def _told(error: aiomqtt.MqttError) -> LinkError:
     """What the library says, with the cause that it hides behind it."""
-    cause = error.__cause__
-    return f"{error} ({cause})" if cause is not None and str(cause) not in str(error) else str(error)
+    cause = error.__cause__ or error.__context__
+    hidden = cause is not None and str(cause) not in str(error)
+    return LinkError(f"{error} ({cause})" if hidden else str(error), _fault(error))
+
+
+def _fault(error: BaseException) -> Fault:
+    """The kind of what the library says, or of what it hides."""
+    if isinstance(error, _RefusedError):
+        return Fault.REFUSED_MESSAGE
+    if isinstance(error, aiomqtt.exceptions.MqttConnectError):
+        return Fault.REFUSED_US
+    if isinstance(error, aiomqtt.MqttCodeError) and isinstance(error.rc, ReasonCode):
+        by_code = {SESSION_TAKEN_OVER: Fault.TAKEN_OVER, KEEP_ALIVE_TIMEOUT: Fault.SILENT}
+        return by_code.get(error.rc.value, Fault.HUNG_UP)
+    if isinstance(error, ssl.SSLError):
+        return Fault.TLS
+    if isinstance(error, OSError) and not isinstance(error, ConnectionResetError | BrokenPipeError | TimeoutError):
+        return Fault.UNREACHABLE
+    hidden = error.__cause__ or error.__context__
+    if hidden is None:
+        return Fault.HUNG_UP
+    return Fault.SILENT if isinstance(hidden, TimeoutError) else _fault(hidden)

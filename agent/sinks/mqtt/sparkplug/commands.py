@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from agent.core.nouns import Request
 from agent.sinks.mqtt.sparkplug.payload import REBIRTH
 from agent.sinks.mqtt.sparkplug.proto import decoded
 
-log = logging.getLogger(__name__)
+MOST = 10  # of one message, that are written down one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +21,14 @@ class Commands:
     others: tuple[tuple[str, str], ...]
 
 
-def read(content: bytes, names: Mapping[int, str]) -> Commands:
-    """NCMD, DCMD; `names` by alias. ValueError: not a payload."""
+def read(content: bytes, of_node: bool, names: Mapping[int, str]) -> Commands:
+    """NCMD (`of_node`), DCMD; `names` by alias. ValueError: not a payload."""
     asked = [(_name(metric, names), metric) for metric in decoded(content).metrics]
-    rebirth = any(name == REBIRTH and metric.boolean_value for name, metric in asked)
-    return Commands(rebirth, tuple((name, _text(metric)) for name, metric in asked if name != REBIRTH))
+    known = [metric for name, metric in asked if of_node and name == REBIRTH]
+    others = [(name, _text(metric)) for name, metric in asked if not (of_node and name == REBIRTH)]
+    if len(others) > MOST:
+        others[MOST:] = [(f"and {len(others) - MOST} more", "")]
+    return Commands(any(metric.boolean_value for metric in known), tuple(others))
 
 
 def requests(commands: Commands, device: str, gateway: str, first: int) -> Iterator[Request]:
