@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# With these a CONNECT was not sent, and its number is free for the next.
+UNSAID = (Fault.UNREACHABLE, Fault.FILE)
+
 TURN_S = 1.0
 ROUND_S = 1.0  # between two rounds of all brokers in search of the primary host
 COUNTED = ("published", "acknowledged", "errors", "reconnects", "births", "historical", "untold", "refused")
@@ -71,13 +74,13 @@ class _Connecting:
         self._file, self._kept = file, kept
         self._naming = Naming.of(config, taps.gateway, taps.hub.catalogue)
         self._history = History(config, taps, kept, self._passed)
-        self._saved = True
+        self._saved, self._on_disk, self._opened = True, Kept(), False
 
     async def run(self) -> None:
         counters, tries = meters.current(), Tries()
         while True:
             started_ns = clock.now_ns()
-            place = self._config.places[tries.turn]
+            place, kept, self._opened = self._config.places[tries.turn], self._kept, False
             try:
                 await self._once(place)
             except HostAway as away:
@@ -86,6 +89,7 @@ class _Connecting:
                 wait_s = 0.0 if tries.turn else ROUND_S
             except OSError as error:
                 tries, wait_s = self._failed(tries, place, error, clock.now_ns() - started_ns)
+                self._kept = self._kept if self._opened or _fault(error) not in UNSAID else kept
             else:
                 return
             finally:
@@ -100,6 +104,7 @@ class _Connecting:
         will = Out(naming.topic("NDEATH"), payload.death(self._kept.bdseq, wall_ms(clock.now_ns())))
         client_id = config.client_id or f"{self._taps.gateway}-{config.id}"
         async with connected(config, client_id, will, place, lasting=False) as link:
+            self._opened = True
             meters.current().set(f"{config.id}/connected", 1)
             log.info("%s: connected to %s, bdSeq %d", config.id, brokers.address(place), self._kept.bdseq)
             session = Session(config, self._taps, self._ask, naming, link, self._kept.bdseq, self._history)
@@ -114,6 +119,8 @@ class _Connecting:
         await self._save()
 
     async def _save(self) -> None:
+        if self._kept == self._on_disk:
+            return
         try:
             await to_thread.run_sync(bdseq.write, self._file, self._kept)
         except OSError as error:
@@ -122,12 +129,16 @@ class _Connecting:
             )
             self._saved = False
         else:
-            self._saved = True
+            self._saved, self._on_disk = True, self._kept
 
     def _failed(self, tries: Tries, place: Place, error: OSError, held_ns: int) -> tuple[Tries, float]:
         meters.current().add(f"{self._config.id}/errors")
-        fault = error.fault if isinstance(error, LinkError) else Fault.UNREACHABLE
+        fault = _fault(error)
         meters.current().set(f"{self._config.id}/fault", fault)
         level = logging.WARNING if tries.failures < len(self._config.places) else logging.DEBUG
         log.log(level, "%s: %s: %s: %s", self._config.id, brokers.address(place), WORDS[fault], error)
         return brokers.after(tries, fault, held_ns, len(self._config.places))
+
+
+def _fault(error: OSError) -> Fault:
+    return error.fault if isinstance(error, LinkError) else Fault.UNREACHABLE

@@ -44,7 +44,6 @@ class Session:
         self._config, self._said, self._taps, self._ask, self._link = config, config.sparkplug, taps, ask, link
         self._node = Node(config, naming, link, bdseq)
         self._history = history
-        self._newest: dict[str, Snapshot] = {}
         self._due_ns = 0  # births, whoever is missing
         self._born = anyio.Event()
         self._again = anyio.Event()
@@ -136,20 +135,24 @@ class Session:
         """What was born before is not any more what is told of."""
         if any(device.epoch != catalogue.epoch for device in self._node.naming.devices.values()):
             self._node.naming.take(catalogue)
-        self._newest.clear()
         self._node.told.clear()
         self._due_ns = clock.now_ns() + FIRST_NS
 
     async def _snapshot(self, snapshot: Snapshot) -> None:
         if snapshot.last:
             return  # what it says of a stop, our death says too
-        self._newest[snapshot.asset] = snapshot
         if not self._due_ns:
             await self._device(snapshot)
-        elif len(self._newest) == len(self._node.naming.devices) or clock.now_ns() > self._due_ns:
+        elif len(self._newest()) == len(self._node.naming.devices) or clock.now_ns() > self._due_ns:
             self._due_ns = 0
-            await self._node.births(self._newest)
+            await self._node.births(self._newest())
             self._born.set()
+
+    def _newest(self) -> dict[str, Snapshot]:
+        """Of each asset that has one."""
+        devices = self._node.naming.devices
+        newest = self._taps.hub.newest.items()
+        return {a: s for a, s in newest if a in devices and s.epoch == devices[a].epoch and not s.last}
 
     async def _device(self, snapshot: Snapshot) -> None:
         """Birth, news or death of one device."""
@@ -157,13 +160,13 @@ class Session:
         there = asset == GATEWAY or changes.heard(node.naming.devices[asset], snapshot)
         told = node.told.get(asset)
         if told is None and there:
-            await (node.births(self._newest) if asset == GATEWAY else node.device_birth(snapshot))
+            await (node.births(self._newest()) if asset == GATEWAY else node.device_birth(snapshot))
         elif told is None:
             return
         elif not there:
             await node.device_death(asset)
         elif not changes.same_metrics(told, snapshot):
-            await (node.births(self._newest) if asset == GATEWAY else node.device_birth(snapshot))
+            await (node.births(self._newest()) if asset == GATEWAY else node.device_birth(snapshot))
         elif self._time_to_tell(snapshot):
             await node.news(snapshot)
 
@@ -183,7 +186,7 @@ class Session:
                 self._again = anyio.Event()
                 if not self._due_ns:
                     log.info("%s: born again, as a host asked for it", self._config.id)
-                    await node.births(self._newest)
+                    await node.births(self._newest())
 
     def _ordered(self, topic: str, content: bytes) -> None:
         try:
