@@ -165,6 +165,8 @@ async def edge(folder, port, group="plant", asked=None, flush_s=0.2, id="spb", p
     where = {"brokers": [f"127.0.0.1:{p}" for p in ports]} if ports else {"host": "127.0.0.1", "port": port}
     config = mqtt.Config(id=id, format="sparkplug_b", sparkplug=said, keepalive_s=5, **where, **options)
     asked = asked or Asked()
+    for part in CATALOGUE.parts:
+        journal.put(record.layout(part.asset, clock.now_ns(), CATALOGUE.of(part.asset)))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(journal.run)
         async with anyio.create_task_group() as sinks:

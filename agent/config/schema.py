@@ -59,7 +59,8 @@ class Journal(Part):
         default=512.0, description="Largest size in MB: beyond it the least important is deleted first."
     )
     flush_s: Positive = Field(
-        default=10.0, description="Raw values are written this often; a power cut loses at most these."
+        default=60.0,
+        description="Raw values are written this often; a power cut loses at most these. Events are written at once.",
     )
     raw: bool = Field(
         default=True, description="Keep each cycle, so that models can be tested on what really happened."

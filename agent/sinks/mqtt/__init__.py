@@ -112,7 +112,10 @@ class Config(Model):
     compress_above_bytes: int | None = pydantic.Field(
         None, ge=64, description="Longer payloads are compressed (zlib: first byte 0x78, else {). Unset: none is"
     )
-    sparkplug: Sparkplug | None = pydantic.Field(None, description="Of format: sparkplug_b, and needed there")
+    sparkplug: Sparkplug | None = pydantic.Field(
+        None,
+        description="Of format: sparkplug_b, and needed there: group_id and more (edgetwin config options sparkplug)",
+    )
     max_in_flight: int = pydantic.Field(20, ge=1, le=1000, description="Messages sent and not acknowledged yet")
 
     @pydantic.field_validator("prefix")

@@ -6,7 +6,6 @@ After a failure it is the next broker's turn, and after the primary host was mis
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -19,8 +18,6 @@ from agent.sinks.mqtt.faults import WORDS, Fault, LinkError
 from agent.sinks.mqtt.form import Out
 from agent.sinks.mqtt.link import connected
 from agent.sinks.mqtt.sparkplug import bdseq, metrics, payload
-from agent.sinks.mqtt.sparkplug.bdseq import Kept
-from agent.sinks.mqtt.sparkplug.history import History
 from agent.sinks.mqtt.sparkplug.node import Naming, wall_ms
 from agent.sinks.mqtt.sparkplug.session import HostAway, Session
 
@@ -49,12 +46,10 @@ async def run(config: Config, taps: Taps, ask: Ask) -> None:
         log.warning(
             "%s: %s differs from another only in capital letters, some hosts take them for one", config.id, point
         )
-    file = bdseq.path(taps.records.path, config.id)
-    kept = bdseq.seeing(bdseq.read(file), metrics.layout(catalogue), clock.boot_id(), clock.now_ns())
     async with anyio.create_task_group() as group:
         cursor = taps.journal(config.id, ("raw",)) if config.sparkplug and config.sparkplug.history == "raw" else None
         group.start_soon(_turn, config.id, cursor)
-        await _Connecting(config, taps, ask, file, kept).run()
+        await _Connecting(config, taps, ask).run()
         group.cancel_scope.cancel()
 
 
@@ -69,18 +64,18 @@ async def _turn(name: str, cursor: Cursor | None) -> None:
 class _Connecting:
     """Carries what goes on from one connection to the next: bdSeq, aliases, whose turn it is."""
 
-    def __init__(self, config: Config, taps: Taps, ask: Ask, file: Path, kept: Kept) -> None:
+    def __init__(self, config: Config, taps: Taps, ask: Ask) -> None:
         self._config, self._taps, self._ask = config, taps, ask
-        self._file, self._kept = file, kept
+        self._file = bdseq.path(taps.records.path, config.id)
+        self._bdseq = self._on_disk = bdseq.read(self._file)
         self._naming = Naming.of(config, taps.gateway, taps.hub.catalogue)
-        self._history = History(config, taps, kept, self._passed)
-        self._saved, self._on_disk, self._opened = True, Kept(), False
+        self._saved, self._opened = True, False
 
     async def run(self) -> None:
         counters, tries = meters.current(), Tries()
         while True:
             started_ns = clock.now_ns()
-            place, kept, self._opened = self._config.places[tries.turn], self._kept, False
+            place, before, self._opened = self._config.places[tries.turn], self._bdseq, False
             try:
                 await self._once(place)
             except HostAway as away:
@@ -89,7 +84,7 @@ class _Connecting:
                 wait_s = 0.0 if tries.turn else ROUND_S
             except OSError as error:
                 tries, wait_s = self._failed(tries, place, error, clock.now_ns() - started_ns)
-                self._kept = self._kept if self._opened or _fault(error) not in UNSAID else kept
+                self._bdseq = self._bdseq if self._opened or _fault(error) not in UNSAID else before
             else:
                 return
             finally:
@@ -100,36 +95,27 @@ class _Connecting:
     async def _once(self, place: Place) -> None:
         """A connection. Returns when the daemon drains and all is told."""
         config, naming = self._config, self._naming
-        await self._count()
-        will = Out(naming.topic("NDEATH"), payload.death(self._kept.bdseq, wall_ms(clock.now_ns())))
+        self._bdseq = bdseq.following(self._bdseq)
+        await self._save()
+        will = Out(naming.topic("NDEATH"), payload.death(self._bdseq, wall_ms(clock.now_ns())))
         client_id = config.client_id or f"{self._taps.gateway}-{config.id}"
         async with connected(config, client_id, will, place, lasting=False) as link:
             self._opened = True
             meters.current().set(f"{config.id}/connected", 1)
-            log.info("%s: connected to %s, bdSeq %d", config.id, brokers.address(place), self._kept.bdseq)
-            session = Session(config, self._taps, self._ask, naming, link, self._kept.bdseq, self._history)
-            await session.run()
-
-    async def _count(self) -> None:
-        self._kept = bdseq.connecting(self._kept)
-        await self._save()
-
-    async def _passed(self) -> None:
-        self._kept = bdseq.passed(self._kept)
-        await self._save()
+            log.info("%s: connected to %s, bdSeq %d", config.id, brokers.address(place), self._bdseq)
+            await Session(config, self._taps, self._ask, naming, link, self._bdseq).run()
 
     async def _save(self) -> None:
-        if self._kept == self._on_disk:
+        if self._bdseq == self._on_disk:
             return
         try:
-            await to_thread.run_sync(bdseq.write, self._file, self._kept)
+            await to_thread.run_sync(bdseq.write, self._file, self._bdseq)
         except OSError as error:
-            log.log(
-                logging.WARNING if self._saved else logging.DEBUG, "%s: bdSeq is not kept: %s", self._config.id, error
-            )
+            level = logging.WARNING if self._saved else logging.DEBUG
+            log.log(level, "%s: bdSeq is not kept: %s", self._config.id, error)
             self._saved = False
         else:
-            self._saved, self._on_disk = True, self._kept
+            self._saved, self._on_disk = True, self._bdseq
 
     def _failed(self, tries: Tries, place: Place, error: OSError, held_ns: int) -> tuple[Tries, float]:
         meters.current().add(f"{self._config.id}/errors")

@@ -10,12 +10,12 @@ An alias is a number for one metric of the whole edge node: a point's place in t
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from agent.core.nouns import F8, Catalogue, Condition, Kind, Mask, Part, Point, Role
 from agent.sinks.mqtt.sparkplug.proto import DataType
@@ -65,11 +65,17 @@ class Device:
 
     asset: str
     epoch: int
+    points: tuple[Point, ...]
     metrics: tuple[Metric, ...]
     deadband: F8
     measured: Mask
     texts: frozenset[int]
     arrays: frozenset[int]
+
+    def rows(self, points: Sequence[Point]) -> npt.NDArray[np.intp]:
+        """Where each of ours stands among points of another time, intp[m]: -1 where none has its name and kind."""
+        there = {(point.id, point.kind): row for row, point in enumerate(points)}
+        return np.array([there.get((point.id, point.kind), -1) for point in self.points], np.intp)
 
 
 @dataclass(slots=True)
@@ -87,12 +93,6 @@ class Aliases:
 def devices(catalogue: Catalogue) -> Mapping[str, Device]:
     """All assets of a catalogue."""
     return {part.asset: _device(catalogue, part) for part in catalogue.parts}
-
-
-def layout(catalogue: Catalogue) -> str:
-    """The same for catalogues whose snapshots mean the same: 16 hexadecimal digits of SHA-256."""
-    rows = "\n".join(f"{point.id} {point.kind} {point.type}" for point in catalogue.points)
-    return hashlib.sha256(rows.encode()).hexdigest()[:16]
 
 
 def doubtful(catalogue: Catalogue) -> tuple[str, ...]:
@@ -114,6 +114,7 @@ def _device(catalogue: Catalogue, part: Part) -> Device:
     return Device(
         asset=part.asset,
         epoch=catalogue.epoch,
+        points=points,
         metrics=tuple(_metric(point, part, alias) for alias, point in enumerate(points, part.start + 1)),
         deadband=np.array([p.deadband if p.kind is Kind.NUMBER else 0.0 for p in points], np.float64),
         measured=np.array([p.role is Role.MEASURED for p in points], np.bool_),

@@ -36,7 +36,6 @@ class Naming:
     gateway: str
     devices: Mapping[str, Device]
     aliases: Aliases
-    layout: str
 
     @classmethod
     def of(cls, config: Config, gateway: str, catalogue: Catalogue) -> Naming:
@@ -44,12 +43,11 @@ class Naming:
         said = config.sparkplug
         assert said is not None  # the configuration sees to it
         devices, aliases = metrics.devices(catalogue), Aliases(len(catalogue.points) + 1)
-        return cls(said.group_id, said.edge_node_id or gateway, gateway, devices, aliases, metrics.layout(catalogue))
+        return cls(said.group_id, said.edge_node_id or gateway, gateway, devices, aliases)
 
     def take(self, catalogue: Catalogue) -> None:
         """Another catalogue: its points have other aliases, and so have conditions."""
         self.devices, self.aliases = metrics.devices(catalogue), Aliases(len(catalogue.points) + 1)
-        self.layout = metrics.layout(catalogue)
 
     def topic(self, verb: str, device: str = "") -> str:
         """Of a message of the node, or of one of its devices; NCMD, DDATA and so on are verbs."""

@@ -36,14 +36,11 @@ class HostAway(Exception):  # noqa: N818 (what the host is, not an error)
 class Session:
     """What happens on one connection, until it is lost (an OSError), the host goes (HostAway) or the daemon drains."""
 
-    def __init__(
-        self, config: Config, taps: Taps, ask: Ask, naming: Naming, link: Link, bdseq: int, history: History
-    ) -> None:
+    def __init__(self, config: Config, taps: Taps, ask: Ask, naming: Naming, link: Link, bdseq: int) -> None:
         """`bdseq` is that of the will."""
         assert config.sparkplug is not None  # the configuration sees to it
         self._config, self._said, self._taps, self._ask, self._link = config, config.sparkplug, taps, ask, link
         self._node = Node(config, naming, link, bdseq)
-        self._history = history
         self._due_ns = 0  # births, whoever is missing
         self._born = anyio.Event()
         self._again = anyio.Event()
@@ -70,7 +67,7 @@ class Session:
 
             async def history() -> None:
                 await self._born.wait()
-                await self._history.run(self._node)
+                await History(self._config, self._taps, self._node).run()
                 life.cancel()
 
             await together(self._host_gone, self._follow, self._be_born_again, self._obey, history)

@@ -42,6 +42,9 @@ class Settings(Model):
         description="raw: what changed while nobody could be told is sent later, marked historical; it needs raw "
         "history in the journal. off: hosts have a gap there",
     )
+    history_s: float = pydantic.Field(
+        86_400.0, gt=0, description="What is older when it could be told is not told any more (it stays in the journal)"
+    )
     history_values_per_s: int = pydantic.Field(
         2000, ge=1, le=1_000_000, description="Historical values are sent at this rate, live ones at once"
     )
