@@ -66,6 +66,11 @@ class Journal:
         """The journal at `path`, with at most `cap_bytes` on disk. Never raises: without a disk it tries again."""
         return cls(path, cap_bytes, flush_s, gateway)
 
+    @property
+    def path(self) -> Path:
+        """Where the store is; what is small and of one sink may lie beside it."""
+        return self._path
+
     def put(self, entry: Entry) -> None:
         """Keep an entry. Never waits."""
         self._writer.queue.put(entry)

@@ -125,10 +125,6 @@ class Reader(Rows):
             "class = ? AND epoch = ? AND seq BETWEEN ? AND ? ORDER BY seq", (class_, epoch, first, last), most
         )
 
-    def spans(self, class_: str) -> list[tuple[int, int, int]]:
-        """(epoch, first seq, last seq) of each epoch of a class that has records."""
-        return list(self._spans(class_))
-
     def unacknowledged(
         self,
         dest: str,

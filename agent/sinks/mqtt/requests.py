@@ -212,7 +212,7 @@ def _between(class_: str, epoch: int, first: int, last: int, reader: Reader) -> 
 
 
 def _spans(reader: Reader) -> dict[str, list[tuple[int, int, int]]]:
-    return {class_: reader.spans(class_) for class_ in reversed(CLASSES)}
+    return {class_: list(reader.spans(class_)) for class_ in reversed(CLASSES)}
 
 
 def _told(there: str, holes: Tree, more: Tree) -> str:
