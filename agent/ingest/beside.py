@@ -58,9 +58,7 @@ async def put_birth(db: Connection, prefix: str, birth: Birth) -> None:
             await copy.write_row(row)
 
 
-COPY_POINTS = (
-    "COPY edgetwin.point (gateway, id, place, role, kind, of, unit, low, high, words, description) FROM STDIN"
-)
+COPY_POINTS = "COPY edgetwin.point (gateway, id, place, role, kind, of, unit, low, high, words, description) FROM STDIN"
 
 
 def _points(birth: Birth) -> Iterator[tuple[Any, ...]]:

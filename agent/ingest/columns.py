@@ -107,7 +107,8 @@ class Table:
         chosen = ", ".join(f"{n}::json" if t == "json" else n for n, (t, _) in self.columns.items())
         others = ", ".join(f"{name} = excluded.{name}" for name in self.columns if name not in KEY)
         return (
-            f"INSERT INTO edgetwin.{self.name} AS old ({columns}) SELECT {chosen} FROM unnest({arrays}) AS n ({columns})"
+            f"INSERT INTO edgetwin.{self.name} AS old ({columns})"
+            f" SELECT {chosen} FROM unnest({arrays}) AS n ({columns})"
             f" ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET {others}"
             " WHERE (excluded.quality, excluded.size, excluded.hash) > (old.quality, old.size, old.hash)"
             " RETURNING gateway, epoch, seq"

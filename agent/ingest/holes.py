@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from agent.ingest import sequence
@@ -53,7 +53,8 @@ async def _touched(db: Connection, streams: Streams) -> Holes:
     """Holes that these numbers may lie in, each with the time at which it was noticed."""
     found = await db.execute(
         "SELECT g.gateway, g.class, g.epoch, g.first, g.last, g.noticed FROM edgetwin.gap g JOIN"
-        " unnest(%s::text[], %s::text[], %s::integer[], %s::bigint[], %s::bigint[]) AS n (gateway, class, epoch, low, high)"
+        " unnest(%s::text[], %s::text[], %s::integer[], %s::bigint[], %s::bigint[])"
+        " AS n (gateway, class, epoch, low, high)"
         " ON (g.gateway, g.class, g.epoch) = (n.gateway, n.class, n.epoch) AND g.last >= n.low AND g.first <= n.high"
         " ORDER BY g.first",
         arrays((*s, min(numbers), max(numbers)) for s, numbers in streams.items()),
@@ -70,7 +71,7 @@ def _noticed(known: Mapping[Range, datetime], hole: Range) -> datetime | None:
     return None if inside is None else known[inside]
 
 
-async def _replace(db: Connection, gone: list[tuple[str, str, int, int]], left: list[tuple[object, ...]]) -> None:
+async def _replace(db: Connection, gone: Sequence[tuple[object, ...]], left: Sequence[tuple[object, ...]]) -> None:
     if gone:
         await db.execute(
             "DELETE FROM edgetwin.gap g USING unnest(%s::text[], %s::text[], %s::integer[], %s::bigint[])"

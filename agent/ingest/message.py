@@ -1,7 +1,7 @@
 """What a message says, or what is wrong with it. Pure: bytes to nouns.
 
-    {...,"hash":"<16 hex digits>"}   of a record: SHA-256 of all bytes before `,"hash"`
-    first byte {                     JSON; anything else is zlib
+{...,"hash":"<16 hex digits>"}   of a record: SHA-256 of all bytes before `,"hash"`
+first byte {                     JSON; anything else is zlib
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def database(url: str) -> str:
     return make_conninfo("", **_encrypted(said), application_name="edgetwin-ingest", connect_timeout="10")
 
 
-def _encrypted(said: dict[str, str | None]) -> dict[str, str | None]:
+def _encrypted(said: dict[str, str | int | None]) -> dict[str, str | int | None]:
     hosts = str(said.get("host") or said.get("hostaddr") or os.environ.get("PGHOST", ""))
     local = all(not host or host.startswith(("/", "@")) or on_this_machine(host) for host in hosts.split(","))
     if local or "sslmode" in said or "PGSSLMODE" in os.environ:

@@ -20,8 +20,8 @@ VERSION = 1
 LOCK = 0x45445457
 
 RECORD = """gateway text NOT NULL, epoch integer NOT NULL, seq bigint NOT NULL, time timestamptz, asset text NOT NULL,
-    kind text NOT NULL, clock text NOT NULL, quality smallint NOT NULL, size integer NOT NULL, hash text COLLATE "C" NOT NULL,
-    body json NOT NULL, received timestamptz NOT NULL DEFAULT now()"""
+    kind text NOT NULL, clock text NOT NULL, quality smallint NOT NULL, size integer NOT NULL,
+    hash text COLLATE "C" NOT NULL, body json NOT NULL, received timestamptz NOT NULL DEFAULT now()"""
 
 FIRST = f"""
 CREATE TABLE edgetwin.version (version integer NOT NULL);

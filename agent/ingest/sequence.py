@@ -1,4 +1,4 @@
-"""Which sequence numbers of a stream (gateway, class, epoch) are missing: a fold over what arrives, in any order. Pure."""
+"""Which numbers of a stream (gateway, class, epoch) are missing: a fold over what arrives, in any order. Pure."""
 
 from __future__ import annotations
 

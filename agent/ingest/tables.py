@@ -1,4 +1,4 @@
-"""One transaction: what many messages say, into the tables. Whatever the order and however often, the tables are the same.
+"""One transaction: what many messages say, into the tables, which are the same in whatever order and however often.
 
 Locks are taken in one order (streams, records, gateways, names, rejected), each sorted: receivers side by side wait for
 each other where they hold messages of one gateway, and never for ever.
@@ -29,12 +29,13 @@ class Content:
     births: dict[str, Birth] = field(default_factory=dict)  # by prefix
     online: dict[str, bool] = field(default_factory=dict)  # by prefix
     rejected: list[Rejected] = field(default_factory=list)
+    came_by: dict[Name, str] = field(default_factory=dict)  # prefixes of all records, those too that are rejected
 
     @property
     def streams(self) -> dict[StreamName, set[int]]:
         """Sequence numbers that are here for good after the transaction, by stream."""
         found: dict[StreamName, set[int]] = {}
-        for name in [*self.records, *(r.name for r in self.rejected if r.name and r.stands)]:
+        for name in self.came_by:
             found.setdefault((name.gateway, name.class_, name.epoch), set()).add(name.seq)
         return dict(sorted(found.items()))
 
