@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import anyio
 import psycopg
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -20,7 +21,8 @@ async def opened(conninfo: str) -> Connection:
         )
         await db.execute("SET client_min_messages = warning")
     except BaseException:
-        await db.close()
+        with anyio.CancelScope(shield=True):
+            await db.close()
         raise
     return db
 

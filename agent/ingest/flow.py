@@ -6,6 +6,7 @@ gateways that wait for our word (`acknowledge: end_to_end`) send it again.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import signal
@@ -32,6 +33,9 @@ log = logging.getLogger(__name__)
 
 BACKOFF = Backoff(first_s=0.2, longest_s=10.0)
 TRANSACTION_S = 60.0
+
+# Errors that say what is wrong with what one message says; all others are of the database.
+REFUSALS = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
 TELL_S = 60.0
 
 
@@ -60,6 +64,9 @@ class Database:
             try:
                 with anyio.fail_after(TRANSACTION_S):
                     stored = await self._store(await self._opened(), arrived)
+            except asyncio.CancelledError:
+                await self.close()  # in the middle of a transaction: what comes next must not become a part of it
+                raise
             except (psycopg.Error, OSError) as error:
                 failures += 1
                 await self.close()
@@ -75,7 +82,8 @@ class Database:
         """Close the connection."""
         if self._db is not None:
             db, self._db = self._db, None
-            await db.close()
+            with anyio.CancelScope(shield=True):
+                await db.close()
 
     async def _opened(self) -> Connection:
         if self._db is None:
@@ -89,7 +97,7 @@ class Database:
         content = content_of(arrived, refused)
         try:
             self.counts += await tables.put(db, content)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+        except REFUSALS as error:
             if refused:
                 raise
             half = len(arrived) // 2
@@ -151,14 +159,15 @@ def _stored(class_: str, epoch: int, numbers: set[int]) -> bytes:
 async def run(options: Options, ready: anyio.Event | None = None) -> None:
     """Receive until SIGTERM or SIGINT comes. `ready` is set once all is subscribed."""
     database = Database(options.database)
-    async with anyio.create_task_group() as group:
-        group.start_soon(_tell, database)
-        group.start_soon(_receive, options, database, ready or anyio.Event())
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async for _ in signals:
-                group.cancel_scope.cancel()
-                break
-    await database.close()
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(_tell, database)
+            group.start_soon(_receive, options, database, ready or anyio.Event())
+            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                await anext(signals)
+            group.cancel_scope.cancel()
+    finally:
+        await database.close()
 
 
 async def _receive(options: Options, database: Database, ready: anyio.Event) -> None:

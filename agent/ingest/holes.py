@@ -33,6 +33,8 @@ async def locked(db: Connection, streams: Streams) -> dict[StreamName, int]:
 
 async def note(db: Connection, streams: Streams, last: Mapping[StreamName, int]) -> None:
     """What the arrival of these numbers makes of the holes."""
+    if not streams:
+        return
     known = await _touched(db, streams)
     after = {s: sequence.seen(Stream(last[s], tuple(known.get(s, ()))), streams[s]) for s in streams}
     holes = {s: after[s].holes if s[1] in WHOLE else () for s in streams}

@@ -72,8 +72,8 @@ def broker(url: str, client_id: str, version: str, credentials: Credentials) -> 
         )
     except pydantic.ValidationError as error:
         said = error.errors()[0]
-        where = ".".join(str(part) for part in said["loc"])
-        raise OptionError(f"--broker {url}: {where + ': ' if where else ''}{said['msg']}") from error
+        where = "".join(f"{part}: " for part in said["loc"])
+        raise OptionError(f"--broker {url}: {where}{said['msg'].removeprefix('Value error, ')}") from error
     except ValueError as error:  # the port
         raise OptionError(f"--broker {url}: {error}") from error
 
@@ -84,6 +84,9 @@ def database(url: str) -> str:
         said = conninfo_to_dict(url)
     except ProgrammingError as error:
         raise OptionError(f"--database: {str(error).strip()}; expected postgresql://[user@]host/database") from error
+    port = str(said.get("port") or "5432")
+    if not all(one.isdigit() for one in port.split(",")):
+        raise OptionError(f"--database: port {port}, expected a number")
     if "password" in said:
         raise OptionError("--database: a password there is read by everyone on this machine; use ~/.pgpass, PGPASSFILE "
                           "or ?passfile=FILE")  # fmt: skip
@@ -106,4 +109,11 @@ def prefix(text: str) -> str:
     words = text.split("/")
     if not all(words) or any(("+" in w and w != "+") or "#" in w or "\0" in w for w in words) or text[0] == "$":
         raise OptionError(f"--prefix {text}: expected words with / between, + for any one word, as edgetwin/+")
+    return text
+
+
+def group_of(text: str) -> str:
+    """The name of a group of receivers. OptionError: it cannot be one."""
+    if set(text) & set("/+#\0"):
+        raise OptionError(f"--group {text}: expected a word without / + #")
     return text

@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
+from psycopg.pq import TransactionStatus
+
 from agent.ingest import beside, columns, holes, rows
 from agent.ingest.beside import Rejected
 from agent.ingest.database import Connection, arrays
@@ -54,6 +57,8 @@ class Counts:
 
 async def put(db: Connection, content: Content) -> Counts:
     """Store it all; when this returns it is committed. psycopg.Error: nothing of it is."""
+    if db.info.transaction_status is not TransactionStatus.IDLE:
+        raise psycopg.OperationalError("the connection is still in another transaction")
     async with db.transaction():
         streams = content.streams
         before = await holes.locked(db, streams)
