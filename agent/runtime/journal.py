@@ -94,6 +94,10 @@ class Journal:
 
     async def acknowledge(self, name: str, records: Sequence[Record]) -> None:
         """Say that destination `name` has these for good. Written within a second; until then kept in memory."""
+        self.acknowledged(name, records)
+
+    def acknowledged(self, name: str, records: Sequence[Record]) -> None:
+        """The same, for those who cannot await."""
         self._writer.queue.acknowledge(acks_of(name, list(records)))
 
     def pending(self, name: str) -> int:
@@ -281,7 +285,11 @@ class Cursor:
 
     async def acknowledge(self, records: Sequence[Record]) -> None:
         """Say that the destination has these for good."""
-        await self._journal.acknowledge(self.name, records)
+        self.acknowledged(records)
+
+    def acknowledged(self, records: Sequence[Record]) -> None:
+        """The same, for those who cannot await."""
+        self._journal.acknowledged(self.name, records)
         self._out -= len(records)
         self._see_whether_done()
 

@@ -18,14 +18,14 @@ NOON_NS = 1_795_348_800_000_000_000  # 2026-11-22T12:00:00Z
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.8.8", "::1"])
 def test_plain_text_on_this_machine(host):
-    assert Config(host=host).where == (host, 1883)
+    assert Config(host=host).places == ((host, 1883),)
 
 
 @pytest.mark.parametrize("host", ["broker.example", "192.168.1.5", "10.0.0.1", "localhost.example", "::2"])
 def test_no_plain_text_over_a_network(host):
     with pytest.raises(pydantic.ValidationError, match="expected tls: true"):
         Config(host=host)
-    assert Config(host=host, tls=True).where == (host, 8883)
+    assert Config(host=host, tls=True).places == ((host, 8883),)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def columns_of(*names):
 
 def test_a_summary_by_columns_names_the_list_that_says_which_tag_stands_where():
     found = columns_of("a/x", "ä/y")
-    message, names = json.loads(found.content), json.loads(payload.names_of("gw1", "tank", found))
+    message, names = json.loads(found.content), json.loads(payload.names_of("gw1", "tank", found.names, found.key))
     assert message["columns"] == {"last": [0.0, 1.0], "good": [0.0, 1.0]}
     assert "tags" not in message
     assert names == {"gateway": "gw1", "asset": "tank", "names": message["names"], "tags": ["a/x", "ä/y"]}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 from agent.core.nouns import Catalogue
 from agent.runtime.journal import Record
 from agent.sinks.mqtt import Config, payload
+from agent.sinks.mqtt.envelope import packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,11 @@ class Form:
 
 def own(config: Config, gateway: str) -> Form:
     """Our own format: everything under one prefix."""
-    prefix = prefix_of(config, gateway)
+    prefix, above = prefix_of(config, gateway), config.compress_above_bytes
     offline = Out(f"{prefix}/status", payload.OFFLINE, retain=True)
     return Form(
         record=partial(_record, config, gateway, prefix),
-        birth=lambda catalogue: (Out(f"{prefix}/birth", payload.birth(catalogue), retain=True),),
+        birth=lambda catalogue: (Out(f"{prefix}/birth", packed(payload.birth(catalogue), above), retain=True),),
         hello=(Out(f"{prefix}/status", payload.ONLINE, retain=True),),
         goodbye=(offline,),
         will=offline,
@@ -63,8 +64,14 @@ def prefix_of(config: Config, gateway: str) -> str:
 
 def _record(config: Config, gateway: str, prefix: str, record: Record) -> Said:
     message = payload.message(gateway, record, config.figures, config.layout)
-    outs = (Out(f"{prefix}/{record.class_}/{record.asset}", message.content),)
+    content = packed(message.content, config.compress_above_bytes)
+    outs = (Out(f"{prefix}/{record.class_}/{record.asset}", content),)
     if not message.key:
         return Said(outs)
-    names = payload.names_of(gateway, record.asset, message)
+    names = _names(gateway, record.asset, message.names, message.key, config.compress_above_bytes)
     return Said(outs, (Out(f"{prefix}/names/{record.asset}", names, retain=True),))
+
+
+@lru_cache(maxsize=64)  # the same for each window of an asset
+def _names(gateway: str, asset: str, names: tuple[str, ...], key: str, above_bytes: int | None) -> bytes:
+    return packed(payload.names_of(gateway, asset, names, key), above_bytes)

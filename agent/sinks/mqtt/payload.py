@@ -19,6 +19,7 @@ from agent.core import wire
 from agent.core.nouns import Case, Catalogue, Condition, Event, Point, Summary
 from agent.runtime.journal import Record
 from agent.sinks.mqtt import FIGURES, Figure, Layout
+from agent.sinks.mqtt.envelope import sealed
 from agent.sinks.mqtt.tags import columns, named
 
 FORMAT = 1
@@ -42,9 +43,9 @@ def key_of(names: tuple[str, ...]) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
-def names_of(gateway: str, asset: str, message: Message) -> bytes:
-    """Which tag stands where in the columns of a message, and of all others with its key."""
-    return _json({"gateway": gateway, "asset": asset, "names": message.key, "tags": message.names})
+def names_of(gateway: str, asset: str, names: tuple[str, ...], key: str) -> bytes:
+    """Which tag stands where in the columns of all messages with that key."""
+    return _json({"gateway": gateway, "asset": asset, "names": key, "tags": names})
 
 
 def birth(catalogue: Catalogue) -> bytes:
@@ -96,12 +97,6 @@ def message(gateway: str, record: Record, figures: tuple[Figure, ...] = FIGURES,
     except wire.WireError as error:
         said = Message(_json({**name, "unreadable": str(error)}))
     return replace(said, content=sealed(said.content))
-
-
-def sealed(content: bytes) -> bytes:
-    """A JSON object with one member more, the last: the first 16 hexadecimal digits of SHA-256 of all before it."""
-    said = content[:-1]
-    return b'%s,"hash":"%s"}' % (said, hashlib.sha256(said).hexdigest()[:16].encode())
 
 
 def _name(gateway: str, record: Record) -> dict[str, Any]:
