@@ -25,8 +25,10 @@ from agent.ingest.link import Link, connected, filters
 from agent.ingest.message import Birth, Names, Record, RefusedError, Status
 from agent.ingest.options import Options
 from agent.ingest.tables import Content, Counts
+from agent.runtime import clock
 from agent.runtime.supervise import Backoff
 from agent.runtime.together import together
+from agent.sinks.mqtt.faults import Fault, LinkError
 from agent.store import intervals
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ TRANSACTION_S = 60.0
 # Errors that say what is wrong with what one message says; all others are of the database.
 REFUSALS = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
 TELL_S = 60.0
+STEADY_NS = 30_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Database:
 
     async def store(self, arrived: Sequence[Arrived]) -> list[Content]:
         """Store them all; gives what they say once it is committed, however long the database is away."""
-        failures = 0
+        failures, told = 0, ""
         while True:
             try:
                 with anyio.fail_after(TRANSACTION_S):
@@ -70,8 +73,9 @@ class Database:
             except (psycopg.Error, OSError) as error:
                 failures += 1
                 await self.close()
-                why = str(error).strip() or type(error).__name__
-                log.log(logging.WARNING if failures == 1 else logging.DEBUG, "database: %s; trying again", why)
+                why = " ".join(str(error).split()) or type(error).__name__
+                log.log(logging.DEBUG if why == told else logging.WARNING, "database: %s; trying again", why)
+                told = why
                 await anyio.sleep(BACKOFF.wait_s(failures))
             else:
                 if failures:
@@ -172,19 +176,32 @@ async def run(options: Options, ready: anyio.Event | None = None) -> None:
 
 async def _receive(options: Options, database: Database, ready: anyio.Event) -> None:
     """One connection after another."""
-    failures = 0
+    failures, said, where = 0, "", options.broker.places[0]
     while True:
+        started_ns = clock.now_ns()
         try:
             async with connected(options) as link:
                 await link.subscribe_to(filters(options))
-                log.info("broker: connected to %s:%d as %s", *options.broker.where, options.broker.client_id)
+                log.info("broker %s:%d: connected as %s", *where, options.broker.client_id)
                 ready.set()
-                failures = 0
                 await together(link.watch, lambda: _session(link, database, options.levels))
         except OSError as error:
-            failures += 1
-            log.log(logging.WARNING if failures == 1 else logging.DEBUG, "broker: %s; trying again", error)
+            failures = 1 if clock.now_ns() - started_ns > STEADY_NS else failures + 1
+            before, said = said, _words(error, options)
+            log.log(logging.DEBUG if failures > 1 and said == before else logging.WARNING,
+                    "broker %s:%d: %s; trying again", *where, said)  # fmt: skip
             await anyio.sleep(BACKOFF.wait_s(failures))
+
+
+def _words(error: OSError, options: Options) -> str:
+    """What went wrong; not every broker says that it has pushed us out."""
+    name = options.broker.client_id
+    match error:
+        case LinkError(fault=Fault.TAKEN_OVER):
+            return f"another client is called {name} too, give each receiver its own --client-id"
+        case LinkError(fault=Fault.HUNG_UP):
+            return f"{error} (if another client is called {name} too, give each receiver its own --client-id)"
+    return str(error)
 
 
 async def _session(link: Link, database: Database, levels: int) -> None:

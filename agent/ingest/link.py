@@ -16,7 +16,7 @@ from agent.sinks.mqtt import link
 from agent.sinks.mqtt.link import _Client as Sending
 from agent.sinks.mqtt.link import _password as password_of
 from agent.sinks.mqtt.link import _tls as tls_of
-from agent.sinks.mqtt.link import _words as words
+from agent.sinks.mqtt.link import _told as told
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client as Paho
@@ -72,7 +72,7 @@ class Link(link.Link):
                 batch.append(await anext(messages))
                 size += len(batch[-1].payload)
         except aiomqtt.MqttError as error:
-            raise ConnectionError(words(error)) from error
+            raise told(error) from error
         return batch
 
     def acknowledge(self, messages: Sequence[aiomqtt.Message]) -> None:
@@ -85,14 +85,14 @@ class Link(link.Link):
         try:
             await self._client.lost()
         except aiomqtt.MqttError as error:
-            raise ConnectionError(words(error)) from error
+            raise told(error) from error
 
 
 @asynccontextmanager
 async def connected(options: Options) -> AsyncIterator[Link]:
     """A connection in a session that the broker keeps. OSError: the broker or a file is not there."""
     config = options.broker
-    host, port = config.where
+    host, port = config.places[0]
     client = _Client(
         host,
         port,
@@ -101,7 +101,7 @@ async def connected(options: Options) -> AsyncIterator[Link]:
         password=password_of(config),
         protocol=link.VERSIONS[config.version],
         **_session(config.version),
-        keepalive=config.keepalive_s,
+        keepalive_s=config.keepalive_s,
         timeout=config.acknowledge_timeout_s,
         tls_context=tls_of(config),
         logger=link.log.getChild("paho"),
@@ -111,7 +111,7 @@ async def connected(options: Options) -> AsyncIterator[Link]:
         async with client:
             yield Link(client, config.acknowledge_timeout_s)
     except aiomqtt.MqttError as error:
-        raise ConnectionError(f"{host}:{port}: {words(error)}") from error
+        raise told(error) from error
     finally:
         client.hang_up()
 

@@ -107,3 +107,58 @@ async def test_a_message_that_cannot_be_read_is_kept_with_its_reason_and_stops_n
         "asset tank, its topic event and pump",
     ):
         assert said in reasons
+
+
+async def test_while_the_database_is_away_the_broker_keeps_what_comes(broker, postgres, url):
+    """Neither a killed database nor a receiver killed meanwhile loses or doubles anything."""
+    sent = [("event/tank", event(n)) for n in range(1, 201)]
+    async with receiving(chosen(broker.port, url)):
+        await publish(broker.port, *sent[:50])
+        await until_rows(url, COUNT, [(50, 50)])
+        postgres.kill()
+        await publish(broker.port, *sent[40:100])
+    await publish(broker.port, *sent[100:150])  # nobody is there: the broker keeps them for the receiver of that name
+    async with receiving(chosen(broker.port, url)):
+        await publish(broker.port, *sent[150:])
+        postgres.start()
+        await until_rows(url, COUNT, [(200, 200)], 30)
+        assert rows(url, "SELECT count(*) FROM edgetwin.gap") == [(0,)]
+
+
+async def test_two_side_by_side_share_what_comes_and_double_nothing(broker, url):
+    sent = [("event/tank", event(n)) for n in range(1, 301)]
+    async with receiving(*(chosen(broker.port, url, client_id) for client_id in ("one", "two"))):
+        await publish(broker.port, *sent, *sent[::3])
+        await until_rows(url, COUNT, [(300, 300)])
+        await until_rows(url, "SELECT first, last FROM edgetwin.gap", [])
+        assert rows(url, "SELECT max(last), count(*) FROM edgetwin.stream") == [(300, 1)]
+
+
+async def test_another_receiver_of_the_same_name_is_told_in_words(broker, url, caplog):
+    async with receiving(chosen(broker.port, url), chosen(broker.port, url)):
+        with anyio.fail_after(10):
+            while "called one too" not in caplog.text:
+                await anyio.sleep(0.05)
+
+
+async def test_births_and_statuses_say_what_a_gateway_is(broker, url):
+    point = {"id": "tank/level", "role": "measured", "kind": "number", "unit": "m", "low": 0, "words": {"0": "off"}}
+    born = {"gateway": "gw1", "format": 1, "epoch": 1, "assets": [], "points": [point, {"id": 7}, point]}
+    async with receiving(chosen(broker.port, url)):
+        said = [("status", b'{"online":true}'), ("birth", json.dumps(born).encode())]
+        await publish(broker.port, *said, *said, retain=True)
+        await until_rows(url, "SELECT prefix, gateway, online FROM edgetwin.gateway", [("edgetwin/gw1", "gw1", True)])
+        assert rows(url, "SELECT id, unit, low, words->>'0' FROM edgetwin.point") == [("tank/level", "m", 0.0, "off")]
+        await publish(broker.port, ("status", b'{"online":false}'), ("status", b""), retain=True)
+        await until_rows(url, "SELECT online FROM edgetwin.gateway", [(False,)])
+
+
+async def test_the_views_say_what_models_found_and_which_conditions_stand(broker, url):
+    tree = json.loads(summary(1, TAGS))
+    del tree["hash"]
+    found = sealed(tree | {"models": {"health/pump": 0.5, "health/finding": "leak"}})
+    async with receiving(chosen(broker.port, url)):
+        await publish(broker.port, ("summary/tank", found), ("event/tank", event(2)), ("event/tank", event(1)))
+        await until_rows(url, "SELECT point, value, word FROM edgetwin.model_summary ORDER BY point",
+                         [("health/finding", None, "leak"), ("health/pump", 0.5, None)])  # fmt: skip
+        await until_rows(url, "SELECT condition, active FROM edgetwin.condition_now", [("tank/level.high", False)])
