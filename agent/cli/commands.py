@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import machines, maintenance, models, storing
+from agent.cli import ingesting, machines, maintenance, models, storing
 from agent.cli.arguments import (
     Begin,
     End,
@@ -41,6 +41,7 @@ app.add_typer(fit_app, name="fit")
 app.add_typer(users_app, name="users")
 app.add_typer(maintenance.app, name="maintenance")
 app.add_typer(models.app, name="model")
+app.add_typer(ingesting.app, name="ingest")
 app.add_typer(models.top)
 app.add_typer(storing.app, name="store")
 app.add_typer(machines.app)
