@@ -21,6 +21,7 @@ from agent.runtime.hub import Hub
 from agent.runtime.journal import Journal
 from agent.runtime.taps import Taps
 from agent.sinks import mqtt
+from agent.sinks.mqtt.link import connected
 from agent.store import record
 from agent.store.read import Reader
 
@@ -365,3 +366,25 @@ async def test_it_works_with_amqtt_too(tmp_path):
     finally:
         broker.terminate()
         broker.wait(10)
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+async def test_what_others_publish_is_taken_and_what_came_while_we_were_away_too(tmp_path, version):
+    taken = []
+    async with Mosquitto(tmp_path) as broker:
+        config = mqtt.Config(host="127.0.0.1", port=broker.port, version=version)
+        for text in ("at once", "meanwhile"):
+            async with connected(config, "gw1", None) as link:
+                await link.subscribe("x/+/request", lambda *message: taken.append(message))
+                if text == "at once":
+                    await published(broker.port, "x/y/request", text)
+                await until(lambda: taken, 5)
+                assert taken == [("x/y/request", text.encode())]
+            taken.clear()
+            await published(broker.port, "x/y/request", "meanwhile")
+            await published(broker.port, "x/y/z/request", "of nobody")
+
+
+async def published(port, topic, text):
+    pub = program("mosquitto_pub", "mosquitto-clients")
+    await anyio.run_process([pub, "-p", str(port), "-t", topic, "-q", "1", "-m", text])

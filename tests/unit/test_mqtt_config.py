@@ -1,5 +1,6 @@
 """What the MQTT sink's configuration refuses, and what its messages look like. No broker here."""
 
+import hashlib
 import json
 import math
 
@@ -92,6 +93,19 @@ def test_what_cannot_be_read_is_told_and_not_left_out(kind):
     message = said(b"junk", kind)
     assert message["seq"] == 7
     assert message["unreadable"]
+
+
+@pytest.mark.parametrize("noun", [b"junk", Event("e1", "tank", 1000, "mode", 'x","hash":"0')])
+def test_the_last_member_is_the_hash_of_all_before_it(noun):
+    content = payload.message("gw1", record(noun, "event")).content
+    before, _, rest = content.rpartition(b',"hash":"')
+    assert rest == hashlib.sha256(before).hexdigest()[:16].encode() + b'"}'
+    assert json.loads(content)["hash"] == rest[:16].decode()
+
+
+def test_a_record_of_another_time_has_another_hash():
+    at_noon, later = (said(Event("e", "tank", 1000, "mode", "x"), "event", wall_ns=NOON_NS + n) for n in (0, 1))
+    assert at_noon["hash"] != later["hash"]
 
 
 def test_a_summary_can_be_told_in_fewer_figures():

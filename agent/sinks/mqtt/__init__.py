@@ -4,11 +4,13 @@
 <prefix>/summary/<asset>   each closed window              <prefix>/status   retained: {"online": true or false}
 <prefix>/names/<asset>     retained, with `layout: columns`: the tags in the order of a summary's columns
 
-link.py   one connection     payload.py, tags.py   what a message says     summary.py   the loops
+link.py   one connection                         form.py      where what goes
+session.py   the loops on it                     payload.py, tags.py   what a message says
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -22,11 +24,23 @@ from agent.core.nouns import Answer, Request
 if TYPE_CHECKING:
     from agent.runtime.taps import Taps
 
-__all__ = ["FIGURES", "Config", "Figure", "Layout", "run"]
+__all__ = ["FIGURES", "Ask", "Config", "Figure", "Format", "Layout", "run"]
 
 Figure = Literal["min", "mean", "max", "last", "std", "good"]
 FIGURES: tuple[Figure, ...] = get_args(Figure)
 Layout = Literal["named", "columns"]
+Format = Literal["own", "sparkplug_b", "thingsboard", "aws", "azure", "uns"]
+Ask = Callable[[Request], Awaitable[Answer]]
+
+# The module below this package that speaks each format.
+SPOKEN_BY: dict[Format, str] = {
+    "own": "session",
+    "sparkplug_b": "sparkplug",
+    "thingsboard": "profiles",
+    "aws": "profiles",
+    "azure": "profiles",
+    "uns": "profiles",
+}
 
 
 class Config(Model):
@@ -34,6 +48,11 @@ class Config(Model):
 
     type: Literal["mqtt"] = "mqtt"
     id: str = "mqtt"
+    format: Format = pydantic.Field(
+        "own",
+        description="own: compact JSON that any parser reads. sparkplug_b: a Sparkplug B 3.0 edge node. thingsboard, "
+        "aws, azure: what these platforms expect. uns: a unified namespace, retained values by the asset's path",
+    )
     host: str = pydantic.Field(description="Name or address of the broker")
     port: int | None = pydantic.Field(None, ge=1, le=65535, description="Unset: 8883 with TLS, 1883 without")
     tls: bool = pydantic.Field(False, description="Encrypt; needed unless the broker is on this machine")
@@ -98,11 +117,10 @@ class Config(Model):
         return self.host, self.port or (8883 if self.tls else 1883)
 
 
-async def run(config: Config, taps: Taps, ask: Callable[[Request], Awaitable[Answer]]) -> None:
+async def run(config: Config, taps: Taps, ask: Ask) -> None:
     """Publish until cancelled or, when the daemon drains, until everything is acknowledged. Reconnects by itself.
 
     Meters: <id>/connected, /published, /acknowledged, /pending, /errors, /reconnects.
     """
-    from agent.sinks.mqtt import summary  # aiomqtt costs 200 ms of import
-
-    await summary.run(config, taps)
+    spoken = importlib.import_module(f"{__name__}.{SPOKEN_BY[config.format]}")  # aiomqtt costs 200 ms of import
+    await spoken.run(config, taps, ask)

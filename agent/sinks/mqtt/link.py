@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiomqtt
+from paho.mqtt.client import topic_matches_sub
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from agent.sinks.mqtt import Config
+from agent.sinks.mqtt.form import Out
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client as Paho
+    from paho.mqtt.client import MQTTMessage
     from paho.mqtt.reasoncodes import ReasonCode
 
 log = logging.getLogger(__name__)
@@ -22,14 +28,42 @@ log = logging.getLogger(__name__)
 AT_LEAST_ONCE = 1
 VERSIONS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 
-# The journal is our memory, not the broker's session.
-CLEAN: dict[str, dict[str, Any]] = {"5": {"clean_start": True}, "3.1.1": {"clean_session": True}}
+# Messages kept for a subscription that is still to come: a broker's session sends what waited as soon as we connect.
+MOST_EARLY = 256
+
+# So long the broker keeps our session while we are away.
+SESSION_S = 7 * 86400
+
+Take = Callable[[str, bytes], None]
 
 
 class _Client(aiomqtt.Client):
     """aiomqtt takes every acknowledgement for a success; that of MQTT 5 can say that the message was refused."""
 
     _left = False
+    _takes: tuple[tuple[str, Take], ...] = ()
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._early: deque[tuple[str, bytes]] = deque(maxlen=MOST_EARLY)
+
+    def taking(self, topic_filter: str, take: Take) -> None:
+        """From now on, and of what has come already, `take` gets what the filter matches."""
+        self._takes = (*self._takes, (topic_filter, take))
+        early, self._early = self._early, deque(maxlen=MOST_EARLY)
+        for topic, payload in early:
+            self._deliver(topic, payload)
+
+    def _on_message(self, client: Paho, userdata: Any, message: MQTTMessage) -> None:
+        """Straight to whoever takes it: a queue between would only add a bound that can be passed."""
+        self._deliver(message.topic, bytes(message.payload))
+
+    def _deliver(self, topic: str, payload: bytes) -> None:
+        takes = [take for topic_filter, take in self._takes if topic_matches_sub(topic_filter, topic)]
+        if not takes:
+            self._early.append((topic, payload))
+        for take in takes:
+            take(topic, payload)
 
     def _on_publish(self, client: Paho, userdata: Any, mid: int, reason_code: ReasonCode, properties: Any) -> None:
         if not reason_code.is_failure:
@@ -79,18 +113,32 @@ class Link:
         except aiomqtt.MqttError as error:
             raise ConnectionError(_words(error)) from error
 
+    async def subscribe(self, topic_filter: str, take: Take) -> None:
+        """Have `take(topic, payload)` called on the loop for each message from now on; it never waits, never raises.
+
+        QoS 1, in a session that the broker keeps: what came while we were away comes first. ConnectionError: refused.
+        """
+        self._client.taking(topic_filter, take)
+        try:
+            granted = await self._client.subscribe(topic_filter, AT_LEAST_ONCE, timeout=self._timeout_s)
+        except aiomqtt.MqttError as error:
+            raise ConnectionError(_words(error)) from error
+        refused = [code for code in granted if (code >= 128 if isinstance(code, int) else code.is_failure)]
+        if refused:
+            raise ConnectionError(f"the broker refused the subscription to {topic_filter}: {refused[0]}")
+
     async def watch(self) -> None:
         """Until cancelled; ConnectionError as soon as the connection is lost, whatever else waits for it."""
         try:
-            async for message in self._client.messages:
-                log.debug("unasked-for message on %s", message.topic)
+            async for _ in self._client.messages:  # none: those are taken as they come
+                pass
         except aiomqtt.MqttError as error:
             raise ConnectionError(_words(error)) from error
 
 
 @asynccontextmanager
-async def connected(config: Config, client_id: str, will_topic: str, will: bytes) -> AsyncIterator[Link]:
-    """A connection with a last will, retained. ConnectionError or OSError: the broker or a file is not there."""
+async def connected(config: Config, client_id: str, will: Out | None) -> AsyncIterator[Link]:
+    """A connection with a last will. ConnectionError or OSError: the broker or a file is not there."""
     host, port = config.where
     client = _Client(
         host,
@@ -99,12 +147,12 @@ async def connected(config: Config, client_id: str, will_topic: str, will: bytes
         username=config.user,
         password=_password(config),
         protocol=VERSIONS[config.version],
-        clean_session=True if config.version == "3.1.1" else None,
+        **_session(config),
         keepalive=config.keepalive_s,
         timeout=config.acknowledge_timeout_s,
         max_inflight_messages=config.max_in_flight,
         tls_context=_tls(config),
-        will=aiomqtt.Will(will_topic, will, AT_LEAST_ONCE, retain=True),
+        will=None if will is None else aiomqtt.Will(will.topic, will.payload, AT_LEAST_ONCE, will.retain),
         logger=log.getChild("paho"),
     )
     client.pending_calls_threshold = 2 * config.max_in_flight
@@ -115,6 +163,15 @@ async def connected(config: Config, client_id: str, will_topic: str, will: bytes
         raise ConnectionError(f"{host}:{port}: {_words(error)}") from error
     finally:
         client.hang_up()
+
+
+def _session(config: Config) -> dict[str, Any]:
+    """The broker keeps our subscriptions and what comes for them while we are away. What we send, the journal keeps."""
+    if config.version == "3.1.1":
+        return {"clean_session": False}
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = SESSION_S
+    return {"clean_start": False, "properties": properties}
 
 
 def _password(config: Config) -> str | None:

@@ -2,6 +2,7 @@
 
 Every record names itself by (gateway, class, epoch, seq), so that a receiver can drop what it already has. `clock`
 says how good the times are; unless it says synchronised, `boot` and `boot_ns` let a receiver place the record later.
+Its last member is `hash`: of two messages of one record with other hashes, the later one is the better one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -91,9 +92,16 @@ def message(gateway: str, record: Record, figures: tuple[Figure, ...] = FIGURES,
     """
     name = _name(gateway, record)
     try:
-        return _said(name, record, figures, layout)
+        said = _said(name, record, figures, layout)
     except wire.WireError as error:
-        return Message(_json({**name, "unreadable": str(error)}))
+        said = Message(_json({**name, "unreadable": str(error)}))
+    return replace(said, content=sealed(said.content))
+
+
+def sealed(content: bytes) -> bytes:
+    """A JSON object with one member more, the last: the first 16 hexadecimal digits of SHA-256 of all before it."""
+    said = content[:-1]
+    return b'%s,"hash":"%s"}' % (said, hashlib.sha256(said).hexdigest()[:16].encode())
 
 
 def _name(gateway: str, record: Record) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -12,9 +13,9 @@ from agent.runtime import clock, meters
 from agent.runtime.journal import Cursor, Record
 from agent.runtime.supervise import Backoff
 from agent.runtime.together import together
-from agent.sinks.mqtt import Config, payload
+from agent.sinks.mqtt import Ask, Config, form
+from agent.sinks.mqtt.form import Form, Out
 from agent.sinks.mqtt.link import Link, connected
-from agent.sinks.mqtt.payload import Message
 
 if TYPE_CHECKING:
     from agent.runtime.taps import Taps
@@ -28,15 +29,20 @@ BACKOFF = Backoff(first_s=0.5, longest_s=20.0)  # spread to 30 s at most
 STEADY_S = 30.0
 
 
-async def run(config: Config, taps: Taps) -> None:
-    """See `agent.sinks.mqtt.run`."""
+async def run(config: Config, taps: Taps, ask: Ask) -> None:
+    """See `agent.sinks.mqtt.run`: in our own format."""
+    await publishing(config, taps, ask, form.own(config, taps.gateway))
+
+
+async def publishing(config: Config, taps: Taps, ask: Ask, said_as: Form) -> None:
+    """Events and summaries of the journal in some format, until cancelled or drained."""
     counters = meters.current()
     for name in ("published", "acknowledged", "errors", "reconnects"):
         counters.add(f"{config.id}/{name}", 0)
     async with anyio.create_task_group() as group:
         # Before any connection: what waits is counted, and retention knows that somebody wants it.
         group.start_soon(_turn, config.id, taps.journal(config.id, CLASSES))
-        await _reconnecting(config, taps)
+        await _reconnecting(config, taps, ask, said_as)
         group.cancel_scope.cancel()
 
 
@@ -47,14 +53,14 @@ async def _turn(name: str, cursor: Cursor) -> None:
         await anyio.sleep(TURN_S)
 
 
-async def _reconnecting(config: Config, taps: Taps) -> None:
+async def _reconnecting(config: Config, taps: Taps, ask: Ask, said_as: Form) -> None:
     """One session after another, until one ends because everything is sent."""
     counters, failures = meters.current(), 0
     counters.set(f"{config.id}/connected", 0)
     while True:
         started_ns = clock.now_ns()
         try:
-            await _Session(config, taps).run()
+            await _Session(config, taps, ask, said_as).run()
         except OSError as error:
             failures = 1 if clock.now_ns() - started_ns > STEADY_S * 1e9 else failures + 1
             counters.add(f"{config.id}/errors")
@@ -70,36 +76,38 @@ async def _reconnecting(config: Config, taps: Taps) -> None:
 class _Session:
     """One connection and the cursor that goes with it: what it leaves unacknowledged, the next one sends again."""
 
-    def __init__(self, config: Config, taps: Taps) -> None:
-        self._config, self._taps = config, taps
-        self._prefix = config.prefix or f"edgetwin/{taps.gateway}"
+    def __init__(self, config: Config, taps: Taps, ask: Ask, said_as: Form) -> None:
+        self._config, self._taps, self._ask, self._form = config, taps, ask, said_as
         self._slots = anyio.Semaphore(config.max_in_flight)
         self._watching = anyio.CancelScope()
         self._born = anyio.Event()
-        self._named: dict[str, str] = {}  # by asset, the key of the names told last
+        self._told: dict[str, bytes] = {}  # by topic, what was said last of what others rest on
 
     async def run(self) -> None:
-        status = f"{self._prefix}/status"
         client_id = self._config.client_id or self._taps.gateway
-        async with connected(self._config, client_id, status, payload.OFFLINE) as link:
+        async with connected(self._config, client_id, self._form.will) as link:
             meters.current().set(f"{self._config.id}/connected", 1)
             log.info("%s: connected to %s:%d", self._config.id, *self._config.where)
-            await link.publish(status, payload.ONLINE, retain=True)
+            await _say(link, self._form.hello)
             try:
                 await together(lambda: self._beside(link), lambda: self._send_all(link))
             finally:
-                await _goodbye(link, status)
+                await _goodbye(link, self._form.goodbye)
 
     async def _beside(self, link: Link) -> None:
         """What goes on until everything is sent."""
         with self._watching:
-            await together(link.watch, lambda: self._births(link))
+            await together(link.watch, lambda: self._births(link), *self._incoming(link))
+
+    def _incoming(self, link: Link) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
+        """What listens to the cloud, as long as this connection lives: one line for each."""
+        return ()
 
     async def _births(self, link: Link) -> None:
         """A birth for the catalogue, and for each that follows it."""
         async for noun in self._taps.latest():
             if isinstance(noun, Catalogue):
-                await link.publish(f"{self._prefix}/birth", payload.birth(noun), retain=True)
+                await _say(link, self._form.birth(noun))
                 self._born.set()
 
     async def _send_all(self, link: Link) -> None:
@@ -110,35 +118,37 @@ class _Session:
             async for records in cursor:
                 for record in records:
                     await self._slots.acquire()
-                    config = self._config
-                    said = payload.message(self._taps.gateway, record, config.figures, config.layout)
-                    await self._name(link, record.asset, said)
-                    group.start_soon(self._send, link, cursor, record, said.content)
+                    said = self._form.record(record)
+                    await self._tell(link, said.before)
+                    group.start_soon(self._send, link, cursor, record, said.outs)
         self._watching.cancel()
 
-    async def _name(self, link: Link, asset: str, said: Message) -> None:
-        """Before the first columns of an asset, and where their tags are others than before: which stands where."""
-        if said.key and self._named.get(asset) != said.key:
-            names = payload.names_of(self._taps.gateway, asset, said)
-            await link.publish(f"{self._prefix}/names/{asset}", names, retain=True)
-            self._named[asset] = said.key
+    async def _tell(self, link: Link, before: tuple[Out, ...]) -> None:
+        for out in before:
+            if self._told.get(out.topic) != out.payload:
+                await _say(link, (out,))
+                self._told[out.topic] = out.payload
 
-    async def _send(self, link: Link, cursor: Cursor, record: Record, content: bytes) -> None:
+    async def _send(self, link: Link, cursor: Cursor, record: Record, outs: tuple[Out, ...]) -> None:
         counters = meters.current()
         try:
-            topic = f"{self._prefix}/{record.class_}/{record.asset}"
-            counters.add(f"{self._config.id}/published")
-            await link.publish(topic, content)
+            counters.add(f"{self._config.id}/published", len(outs))
+            await _say(link, outs)
         finally:
             self._slots.release()
         await cursor.acknowledge([record])
         counters.add(f"{self._config.id}/acknowledged")
 
 
-async def _goodbye(link: Link, status: str) -> None:
+async def _say(link: Link, outs: Iterable[Out]) -> None:
+    for out in outs:
+        await link.publish(out.topic, out.payload, out.retain)
+
+
+async def _goodbye(link: Link, outs: tuple[Out, ...]) -> None:
     """Say so before going of our own will: a broker does not send the will of a client that leaves properly."""
     with anyio.move_on_after(GOODBYE_S, shield=True):
         try:
-            await link.publish(status, payload.OFFLINE, retain=True)
+            await _say(link, outs)
         except OSError as error:
             log.debug("no goodbye: %s", error)
