@@ -44,9 +44,7 @@ TURNS = 3.0  # a unit that has not turned for so many of its periods is stuck
 Ask = Callable[[Request], Awaitable[Answer]]
 
 
-async def run(
-    plan: Plan, *, strict: bool = False, stop: anyio.Event | None = None, fleet: Fleet | None = None
-) -> None:
+async def run(plan: Plan, *, strict: bool = False, stop: anyio.Event | None = None, fleet: Fleet | None = None) -> None:
     """Run a plan until `stop` is set or SIGTERM or SIGINT comes. `strict`: a bug ends everything (tests). `fleet`: who
     may say that the daemon is to start again with something else (`fleet.again`)."""
     meters.install(meters.Meters())

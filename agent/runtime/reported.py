@@ -10,12 +10,13 @@ import anyio
 
 
 class Reported:
-    """The newest report, as a tree for JSON, and the folder where bundles are handed in."""
+    """The newest report, as a tree for JSON; the folder where bundles are handed in, and what was offered last."""
 
     def __init__(self, incoming: Path) -> None:
         """Nothing is said yet."""
         self.incoming = incoming
         self.newest: Mapping[str, Any] = {}
+        self.offered: tuple[str, int] = ("", 0)  # SHA-256 of what the cloud offered last, and until when it is decided
         self._news = anyio.Event()
 
     def publish(self, tree: Mapping[str, Any]) -> None:

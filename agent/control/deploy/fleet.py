@@ -1,4 +1,4 @@
-"""The task of a gateway under `managed: fleet`: validate what is staged, apply it, confirm it by health or take it back.
+"""The task of a gateway under `managed: fleet`: validates what is staged, applies it, confirms it or takes it back.
 
 Nothing of a version is read in this process before a child has checked it (`edgetwin check`). Applying is a start of
 the daemon: the state says what runs next, everything ends as it always does, and the process begins anew.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -51,6 +51,7 @@ class Fleet:
         self._refusal: Refused | None = None
         self._begun_ns = self._worse_ns = clock.now_ns()
         self._drift: list[dict[str, Any]] = []
+        self._noted: Mapping[str, Any] = {}
         self._looked_ns = 0
 
     @property
@@ -116,8 +117,10 @@ class Fleet:
                 await self._told(audit)
                 await self._turn(vitals)
                 await self._look()
+                await self._note()
             await anyio.sleep(0 if self.again else TURN_S)
         await self._told(audit)
+        await self._note()
         stop.set()
 
     async def _turn(self, vitals: Callable[[], Vitals]) -> None:
@@ -210,6 +213,12 @@ class Fleet:
         self.now = after
         self._looked_ns = 0
         self._tell()
+
+    async def _note(self) -> None:
+        """The newest report beside the state, for `edgetwin fleet status`."""
+        if self._noted != self.reported.newest:
+            self._noted = self.reported.newest
+            await to_thread.run_sync(self._place.shelf.note, dict(self._noted))
 
     def _tell(self) -> None:
         self.reported.publish(report(self._place, self.now, self._refusal, self.missing, self._drift))

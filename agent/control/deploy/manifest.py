@@ -30,7 +30,6 @@ PURPOSE = b"edgetwin fleet manifest 1\n"
 NAME = "manifest.json"
 CONFIGURATION = frozenset({".yaml", ".yml", ".csv"})
 MODEL = frozenset({".json", ".onnx", ".sig"})
-EVERY = "*"  # for all gateways that trust the key
 
 MOST_FILES = 256
 LARGEST_BYTES = 64_000_000  # of all files of a version
@@ -58,11 +57,11 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """version: greater than any before. gateways: whom it is for. configuration: the file that the daemon runs.
+    """version: greater than any before. gateway: whom it is for. configuration: the file that the daemon runs.
     not_before: UTC, it waits until then; "" for at once. adopts: it ends a local override, which others wait for."""
 
     version: int
-    gateways: tuple[str, ...]
+    gateway: str
     configuration: str
     files: tuple[File, ...]
     made: str
@@ -140,7 +139,6 @@ def read(text: str) -> Manifest:
         if tree.pop("format") != FORMAT:
             raise ValueError(f"expected format {FORMAT!r}")
         tree["files"] = tuple(File(**each) for each in tree["files"])
-        tree["gateways"] = tuple(tree["gateways"])
         manifest = Manifest(**tree)
         _check(manifest)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
@@ -152,13 +150,13 @@ def _check(manifest: Manifest) -> None:
     """ValueError where a value is not what it says: types first, then paths and sizes."""
     if type(manifest.version) is not int or not 0 < manifest.version < 2**53:
         raise ValueError(f"version {manifest.version!r}, expected a whole number from 1")
-    words = (manifest.configuration, manifest.made, manifest.not_before, *manifest.gateways)
+    words = (manifest.configuration, manifest.made, manifest.not_before, manifest.gateway)
     if not all(isinstance(word, str) for word in words) or type(manifest.adopts) is not bool:
         raise ValueError("a text or a yes-or-no is something else")
     for when in filter(None, (manifest.made, manifest.not_before)):
         datetime.datetime.strptime(when, TIME)
-    if len(manifest.files) > MOST_FILES or not manifest.gateways:
-        raise ValueError(f"{len(manifest.files)} files for {len(manifest.gateways)} gateways")
+    if len(manifest.files) > MOST_FILES:
+        raise ValueError(f"it has {len(manifest.files)} files, expected at most {MOST_FILES}")
     for file in manifest.files:
         _check_file(file)
     paths = [file.path for file in manifest.files]
@@ -177,7 +175,7 @@ def _check_file(file: File) -> None:
         raise ValueError(f"{file.path} is no configuration and no model, expected {', '.join(kinds())}")
     if not isinstance(file.sha256, str) or not HASH.fullmatch(file.sha256):
         raise ValueError(f"{file.path}: sha256 {file.sha256!r}")
-    if type(file.size) is not int or file.size < 0:
+    if type(file.size) is not int or file.size < 1:
         raise ValueError(f"{file.path}: size {file.size!r}")
 
 

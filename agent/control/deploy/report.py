@@ -8,7 +8,7 @@ from typing import Any
 from agent.control.deploy import starting
 from agent.control.deploy.manifest import MODEL, File
 from agent.control.deploy.orders import Place, Refused
-from agent.control.deploy.state import Deployment, version_of
+from agent.control.deploy.state import ABOUT, Deployment, version_of
 
 
 def report(
@@ -25,7 +25,7 @@ def report(
         "last_good": version_of(good),
         "state": "refused" if refusal else now.state,
         "reason": str(refusal) if refusal else now.reason,
-        "manifest": (refusal.digest if refusal else now.digest)[:16],
+        "manifest": refusal.digest[:ABOUT] if refusal else now.about,
         "missing": [{"path": file.path, "sha256": file.sha256, "size": file.size} for file in missing],
         "models": _models(place, now),
         "drift": list(drift),

@@ -1,6 +1,7 @@
 """Versions on the disk, in the folder `fleet` of the state directory.
 
 state.json                 what runs, replaced whole            trusted/NAME.pub    whose versions may run here
+reported.json              what was said of it last
 versions/v7-<digest>/      manifest.json, manifest.sig, files   incoming/           what was handed in: bundles,
 versions/local-<digest>/   the same, made by a local override                       files/<sha256>, files/<sha256>.part
 
@@ -10,12 +11,14 @@ A version is written beside its place, synced, and renamed into it: it is there 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agent.control.deploy import manifest as manifests
 from agent.control.deploy import state as states
@@ -73,6 +76,18 @@ class Shelf:
         """Write where it stands, whole or not at all, and lastingly. OSError."""
         making.put(self.folder / "state.json", states.written(now), 0o640)
         _sync(self.folder)
+
+    def note(self, report: Mapping[str, Any]) -> None:
+        """Leave what the gateway says of itself for who asks on this machine. OSError."""
+        making.put(self.folder / "reported.json", json.dumps(report, indent=1).encode(), 0o640)
+
+    def report(self) -> Mapping[str, Any] | None:
+        """What the daemon said last; None where none has run yet. OSError."""
+        try:
+            found: Mapping[str, Any] = json.loads((self.folder / "reported.json").read_bytes())
+        except FileNotFoundError:
+            return None
+        return found
 
     def configuration(self, name: str) -> Path:
         """The file of a version that the daemon runs. OSError; ValueError where the version is not whole."""

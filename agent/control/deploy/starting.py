@@ -26,18 +26,21 @@ class Start:
 def begun(shelf: Shelf, local: Path, boot: str) -> Start:
     """The next thing to try. A version that is not whole any more gives way at once; the local file is never judged
     here, and a disk that does not keep the count does not keep the daemon from starting."""
-    now = _kept(shelf, states.begun(_looked_at(shelf.state(), local), boot))
+    return _whole(shelf, local, _kept(shelf, states.begun(_looked_at(shelf.state(), local), boot)))
+
+
+def gone_on(shelf: Shelf, start: Start, local: Path, why: str) -> Start:
+    """It cannot be run: what ran before it is next."""
+    return _whole(shelf, local, _kept(shelf, states.fallen_back(start.now, why)))
+
+
+def _whole(shelf: Shelf, local: Path, now: Deployment) -> Start:
     while now.in_force:
         try:
             return Start(shelf.configuration(now.in_force), now)
         except (OSError, ValueError) as error:
-            now = unusable(shelf, now, str(error))
+            now = _kept(shelf, states.fallen_back(now, str(error)))
     return Start(local, now)
-
-
-def unusable(shelf: Shelf, now: Deployment, why: str) -> Deployment:
-    """It cannot be run: what ran before it takes over."""
-    return _kept(shelf, states.fallen_back(now, why))
 
 
 def ended(shelf: Shelf, now: Deployment) -> None:

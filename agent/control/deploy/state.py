@@ -17,6 +17,7 @@ from typing import Any
 
 from agent.control.deploy.manifest import CONFIGURATION, MODEL, Manifest
 
+ABOUT = 16
 MOST_STARTS = 3  # that did not last, until what ran before takes over again
 
 
@@ -35,7 +36,8 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """desired: the greatest version accepted so far, `digest` of its manifest. Folders (of `versions`): candidate is
+    """desired: the greatest version accepted so far, `digest` of its manifest. about: first digits of the manifest of
+    which state and reason speak. Folders (of `versions`): candidate is
     staged, trial runs and is not confirmed, running was confirmed, previous ran before it; "" is none, or the file that
     the daemon was started with. starts: of what is in force, that did not last, in `boot`. well, ill: what was and what
     was not well before the trial. local_sha256: of the file that the daemon was started with, when last looked at.
@@ -43,6 +45,7 @@ class Deployment:
 
     desired: int = 0
     digest: str = ""
+    about: str = ""
     state: str = "local"
     reason: str = ""
     candidate: str = ""
@@ -71,7 +74,7 @@ class Deployment:
 
 def folder_of(manifest: Manifest, digest: str) -> str:
     """The name of a version's folder."""
-    return f"v{manifest.version}-{digest[:16]}"
+    return f"v{manifest.version}-{digest[:ABOUT]}"
 
 
 def version_of(folder: str) -> int | None:
@@ -82,8 +85,8 @@ def version_of(folder: str) -> int | None:
 
 def why_not(now: Deployment, manifest: Manifest, digest: str, gateway: str) -> str:
     """Why a manifest that is signed as it should be is not for us; "" where it is."""
-    if gateway not in manifest.gateways and "*" not in manifest.gateways:
-        return f"it is for {', '.join(manifest.gateways)}, this gateway is {gateway}"
+    if gateway != manifest.gateway:
+        return f"it is for gateway {manifest.gateway}, this one is {gateway}"
     if manifest.version == now.desired and digest != now.digest:
         return f"version {manifest.version} was something else before; a change needs a greater number"
     if manifest.version < now.desired:
@@ -105,6 +108,7 @@ def step_of(before: Manifest | None, after: Manifest) -> str:
 def accepted(now: Deployment, manifest: Manifest, digest: str, who: str) -> Deployment:
     """It is wanted from now on; its files may still be on their way."""
     after = replace(now, desired=manifest.version, digest=digest, candidate="", state="staged", reason="")
+    after = replace(after, about=digest[:ABOUT])
     return noted(after, f"version {manifest.version} accepted, signed by {who}")
 
 
@@ -173,7 +177,9 @@ def overridden(now: Deployment, override: Override, folder: str = "") -> Deploym
     """Somebody answers for a local change; `folder` is staged as the candidate, where it is a configuration."""
     text = f"local override by {override.by} until {override.until}: {override.reason}"
     after = replace(now, override=override)
-    return noted(replace(after, candidate=folder, state="staged", reason="") if folder else after, text)
+    if folder:
+        after = replace(after, candidate=folder, about=folder.rpartition("-")[2], state="staged", reason="")
+    return noted(after, text)
 
 
 def override_over(now: Deployment, why: str) -> Deployment:
@@ -183,7 +189,8 @@ def override_over(now: Deployment, why: str) -> Deployment:
     ours = bool(now.candidate) and version_of(now.candidate) is None
     after = replace(now, override=None, candidate="" if ours else now.candidate, starts=0)
     if now.override.folder:
-        after = replace(after, state="confirmed" if now.running else "local", reason="")
+        state = "confirmed" if now.running else "local"
+        after = replace(after, state=state, reason="", about=now.running.rpartition("-")[2])
     return noted(after, f"local override by {now.override.by} is over: {why}")
 
 

@@ -13,7 +13,7 @@ from agent.runtime import clock, meters
 from agent.runtime.journal import Cursor, Record
 from agent.runtime.supervise import Backoff
 from agent.runtime.together import together
-from agent.sinks.mqtt import Ask, Config, form
+from agent.sinks.mqtt import Ask, Config, desired, form
 from agent.sinks.mqtt.form import Form, Out
 from agent.sinks.mqtt.link import Link, connected
 
@@ -101,7 +101,7 @@ class _Session:
 
     def _incoming(self, link: Link) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
         """What listens to the cloud, as long as this connection lives: one line for each."""
-        return ()
+        return (lambda: desired.run(self._config, self._taps, self._ask, link),)
 
     async def _births(self, link: Link) -> None:
         """A birth for the catalogue, and for each that follows it."""
