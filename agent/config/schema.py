@@ -51,7 +51,7 @@ class Gateway(Part):
         description="local: it runs this file. fleet: it runs the signed version that it was sent (edgetwin fleet), "
         "this file until there is one; a local change needs a reason and an end (edgetwin fleet override).",
     )
-    confirm_s: Annotated[Positive, Field(ge=5, le=3600)] = Field(
+    confirm_s: Annotated[Positive, Field(ge=1, le=3600)] = Field(
         default=120.0,
         description="Of a fleet: a new version that is not as well as the one before it within so long, in s, is taken "
         "back.",

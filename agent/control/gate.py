@@ -60,7 +60,7 @@ class Gate:
             answer = Answer(request.id, False, "who asks is not known")
         else:
             answer = await self._fleet.obey(request)
-        self._write_down(request, GATEWAY, "" if answer.ok else answer.text)
+        self._write_down(request, GATEWAY, "" if answer.ok else answer.text, answer.text)
         return answer
 
     def _decide(self, request: Request) -> tuple[str, str]:
@@ -88,10 +88,10 @@ class Gate:
                 return "", asset
         return f"no {'case' if request.do == 'close' else 'condition'} {request.target!r} here", ""
 
-    def _write_down(self, request: Request, asset: str, why_not: str) -> None:
+    def _write_down(self, request: Request, asset: str, why_not: str, became: str = "") -> None:
         self._count += 1
         now_ns = clock.now_ns()
-        outcome = f"refused: {why_not}" if why_not else "allowed"
+        outcome = f"refused: {why_not}" if why_not else f"allowed{became and ': '}{became}"
         text = f"{request.do} {request.target} {dict(request.args) or ''}: {outcome}"
         log.info("audit: %s asked %s", request.user, text)
         about = asset or "gateway"  # what no asset was found for is the gateway's own affair

@@ -72,15 +72,16 @@ class Fleet:
                 outcome = await to_thread.run_sync(self._carried_out, request)
                 await self._keep(outcome.now)
             except Refused as why:
-                if request.do == "apply":
-                    self._refusal = why
-                    self._tell()
-                return Answer(request.id, False, str(why))
+                self._refusal = why if request.do == "apply" else self._refusal
+                answer = Answer(request.id, False, str(why))
             except OSError as error:
                 return Answer(request.id, False, f"it cannot be kept: {error}")
-            self._refusal, self.missing = None, outcome.missing
+            else:
+                self._refusal, self.missing = None, outcome.missing
+                answer = Answer(request.id, outcome.ok, outcome.text)
             self._tell()
-            return Answer(request.id, self.now.state != "refused" or request.do != "apply", outcome.text)
+            await self._note()
+            return answer
 
     def _carried_out(self, request: Request) -> Outcome:
         if request.do == "apply":
@@ -182,11 +183,12 @@ class Fleet:
                 done = await anyio.run_process(command, check=False)
         except (OSError, ValueError) as error:
             return str(error) or f"the check took more than {CHECK_S:g} s"
-        said = done.stderr.decode(errors="replace").replace(f"{file.parent}/", "").strip().splitlines()
         if done.returncode == 0:
             return ""
-        more = f" (and {len(said) - 4} more)" if len(said) > 4 else ""
-        return "; ".join(said[:3])[:2000] + more or f"the check ended with {done.returncode}"
+        said = done.stderr.decode(errors="replace").replace(f"{file.parent}/", "").strip().splitlines()
+        told = said[:-1] or [*said, f"the check ended with {done.returncode}"]  # the last line only counts them
+        more = f" (and {len(told) - 3} more)" if len(told) > 3 else ""
+        return "; ".join(told[:3])[:2000] + more
 
     async def _end_override(self, ask: Callable[[Request], Awaitable[Answer]]) -> None:
         """Its time is over: models that were promoted under it go back, what ran before it runs again."""
@@ -215,10 +217,13 @@ class Fleet:
         self._tell()
 
     async def _note(self) -> None:
-        """The newest report beside the state, for `edgetwin fleet status`."""
+        """The newest report beside the state, for `edgetwin fleet status`; a disk that does not take it is told."""
         if self._noted != self.reported.newest:
             self._noted = self.reported.newest
-            await to_thread.run_sync(self._place.shelf.note, dict(self._noted))
+            try:
+                await to_thread.run_sync(self._place.shelf.note, dict(self._noted))
+            except OSError as error:
+                log.warning("fleet: the report cannot be written: %s", error)
 
     def _tell(self) -> None:
         self.reported.publish(report(self._place, self.now, self._refusal, self.missing, self._drift))

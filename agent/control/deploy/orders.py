@@ -49,6 +49,7 @@ class Outcome:
     now: Deployment
     text: str
     missing: tuple[File, ...] = ()
+    ok: bool = True
 
 
 def offer(place: Place, now: Deployment, name: str) -> Outcome:
@@ -89,7 +90,7 @@ def _staged(shelf: Shelf, now: Deployment, manifest: Manifest, bundle: Bundle) -
         after = states.staged(now, shelf.stage(manifest, bundle))
     except ValueError as error:
         after = states.refused(now, str(error))
-        return Outcome(after, f"version {manifest.version} refused: {error}")
+        return Outcome(after, f"version {manifest.version} refused: {error}", ok=False)
     return Outcome(after, f"version {manifest.version} accepted and staged")
 
 
