@@ -103,6 +103,14 @@ def test_a_local_configuration_runs_until_its_time_is_over():
     assert (number(now), now.state, now.override) == (1, "confirmed", None)
 
 
+def test_what_waited_for_the_end_of_an_override_is_still_what_is_spoken_of():
+    over = replace(confirmed(Deployment(), 1), override=replace(ALICE, folder="local-abc"))
+    made = bundle(2)
+    now = states.accepted(over, manifests.read(made.text), made.digest, "office")
+    now = states.override_over(states.staged(now, "v2-" + made.digest[:16]), "its time is over")
+    assert (now.state, now.about, states.version_of(now.candidate)) == ("staged", made.digest[:16], 2)
+
+
 def test_a_local_configuration_that_is_not_well_ends_its_override():
     now = states.overridden(confirmed(Deployment(), 1), ALICE, "local-abc")
     now = states.begun(states.applying(now, frozenset(), frozenset()), "boot-1")

@@ -119,7 +119,7 @@ def staged(now: Deployment, folder: str) -> Deployment:
 
 def validating(now: Deployment) -> Deployment:
     """It is being checked, in a process of its own."""
-    return replace(now, state="validating", reason="")
+    return replace(now, state="validating", reason="", about=now.candidate.rpartition("-")[2])
 
 
 def refused(now: Deployment, reason: str) -> Deployment:
@@ -188,7 +188,7 @@ def override_over(now: Deployment, why: str) -> Deployment:
         return now
     ours = bool(now.candidate) and version_of(now.candidate) is None
     after = replace(now, override=None, candidate="" if ours else now.candidate, starts=0)
-    if now.override.folder:
+    if now.override.folder and not after.candidate:
         state = "confirmed" if now.running else "local"
         after = replace(after, state=state, reason="", about=now.running.rpartition("-")[2])
     return noted(after, f"local override by {now.override.by} is over: {why}")
