@@ -35,9 +35,11 @@ from agent.store.record import Entry
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT_S = 10.0
-HISTORY_STATE = 60  # every so many checkpoints one stands among the ticks too
-LASTING = frozenset({*maintenance.CHANGE.values(), *shadow.CHANGE.values()})
+LOOK_S = 10.0
+WITHOUT_TICKS = 6  # after so many looks there is a checkpoint where no ticks are kept
+HISTORY_STATE = 60  # after so many looks there is one among the ticks too, where a backtest can begin
+REPLAY_S = 4.0  # how long playing the ticks after all checkpoints may take at a start
+LASTING = frozenset({*maintenance.CHANGE.values(), *shadow.CHANGE.values()})  # what people said of a machine or model
 GRACE_S = 5.0
 TURNS = 3.0  # a unit that has not turned for so many of its periods is stuck
 
@@ -52,10 +54,8 @@ async def run(plan: Plan, *, strict: bool = False, stop: anyio.Event | None = No
     journal = Journal.open(plan.journal.path, plan.journal.cap_bytes, plan.journal.flush_s, plan.gateway)
     hub = Hub(plan.catalogue)
     inboxes = {asset.id: Inbox(asset.id) for asset in plan.assets}
-    record = partial(_record, journal, plan.journal.raw)
     by_id: dict[str, Cycle] = {}
-    keep = partial(_keep_lasting, journal, by_id)
-    out, path = partial(_out, hub, record, keep), plan.journal.path
+    out, path = partial(_out, hub, partial(_record, journal, plan.journal.raw, by_id)), plan.journal.path
     cycles = [Cycle(asset, restore.state(asset, path), inboxes[asset.id], out) for asset in plan.assets]
     by_id.update({cycle.asset.id: cycle for cycle in cycles})
     gate = Gate(inboxes, hub.newest, partial(_audit, journal), fleet)
@@ -79,6 +79,8 @@ async def _living(
     """Sinks around cycles around sources, each inner ring ending before the one around it."""
     taps = Taps(plan.gateway, hub, journal, fleet.reported if fleet else None)
     for cycle in cycles:
+        if plan.journal.raw:
+            journal.put(records.layout(cycle.asset.id, clock.now_ns(), cycle.asset.points))
         _save(journal, cycle, plan.journal.raw)
     async with anyio.create_task_group() as sinks:
         _start_sinks(sinks, plan, taps, gate.ask, strict)
@@ -163,39 +165,38 @@ async def _sink(sink: SinkUnit, taps: Taps, ask: Ask) -> None:
 
 
 async def _checkpoints(journal: Journal, raw: bool, cycles: list[Cycle]) -> None:
+    """A checkpoint is due when playing again what came since would take its share of a start (`runtime.restore`)."""
+    share_ns = REPLAY_S * 1e9 / len(cycles)
     for number in count(1):
-        await anyio.sleep(CHECKPOINT_S)
+        await anyio.sleep(LOOK_S)
         for cycle in cycles:
-            _save(journal, cycle, raw and number % HISTORY_STATE == 0)
+            in_history = raw and number % HISTORY_STATE == 0
+            if in_history or cycle.spent_ns > share_ns or (not raw and number % WITHOUT_TICKS == 0):
+                _save(journal, cycle, in_history)
 
 
 def _save(journal: Journal, cycle: Cycle, in_history: bool = False) -> None:
     """A checkpoint; `in_history` also among the ticks, where a backtest can begin."""
     body, now_ns = states.freeze(cycle.asset, cycle.state), clock.now_ns()
+    cycle.spent_ns = 0
     journal.put(records.checkpoint(cycle.asset.id, now_ns, body))
     if in_history:
         journal.put(Entry(records.RAW, cycle.asset.id, "state", now_ns, body))
 
 
-def _out(
-    hub: Hub, record: Callable[[Tick, Snapshot], None], keep: Callable[[Snapshot], None], tick: Tick, snapshot: Snapshot
-) -> None:
+def _out(hub: Hub, record: Callable[[Tick, Snapshot], None], tick: Tick, snapshot: Snapshot) -> None:
     record(tick, snapshot)
-    keep(snapshot)
     hub.publish(snapshot)
 
 
-def _keep_lasting(journal: Journal, cycles: Mapping[str, Cycle], snapshot: Snapshot) -> None:
-    """What people said of the machine or a model must outlast a power cut: no event alone can bring it back."""
-    if any(event.change in LASTING for event in snapshot.events):
-        _save(journal, cycles[snapshot.asset])
-
-
-def _record(journal: Journal, raw: bool, tick: Tick, snapshot: Snapshot) -> None:
+def _record(journal: Journal, raw: bool, cycles: Mapping[str, Cycle], tick: Tick, snapshot: Snapshot) -> None:
     """Everything of one cycle into the journal, none of it waited for."""
     if raw:
         journal.put(records.tick(tick))
         journal.put(records.snapshot(snapshot))
+    if any(event.change in LASTING for event in snapshot.events):
+        # No event alone can bring it back after a power cut; written with the event, which does not wait.
+        _save(journal, cycles[snapshot.asset])
     for event in snapshot.events:
         journal.put(records.event(event))
     for summary in snapshot.summaries:

@@ -32,7 +32,7 @@ def send(
 ) -> None:
     """Publish, print each report, end with the outcome."""
     from agent.cli import packing
-    from agent.sinks.mqtt import sending
+    from agent.sinks.mqtt import offering
 
     bundle, manifest = packing.opened(path)
     config = _config(
@@ -42,7 +42,7 @@ def send(
     states: list[str] = []
 
     async def main() -> None:
-        await sending.send(config, prefix, f"fleet-{manifest.gateway}", bundle, said(states), wait_s)
+        await offering.send(config, prefix, f"fleet-{manifest.gateway}", bundle, said(states), wait_s)
 
     try:
         anyio.run(main)
@@ -78,10 +78,7 @@ def _config(broker: str, **options: Any) -> Config:
 
     from agent.sinks.mqtt import Config
 
-    host, colon, port = broker.rpartition(":")
     try:
-        return Config(host=host if colon else broker, port=int(port) if colon else None, **options)
+        return Config(brokers=(broker,), **options)
     except pydantic.ValidationError as error:
         fail(f"--broker {broker}: {error.errors()[0]['msg'].removeprefix('Value error, ')}", 2)
-    except ValueError:
-        fail(f"--broker {broker}: expected HOST or HOST:PORT", 2)

@@ -69,7 +69,8 @@ class Journal(Part):
         default=512.0, description="Largest size in MB: beyond it the least important is deleted first."
     )
     flush_s: Positive = Field(
-        default=10.0, description="Raw values are written this often; a power cut loses at most these."
+        default=60.0,
+        description="Raw values are written this often; a power cut loses at most these. Events are written at once.",
     )
     raw: bool = Field(
         default=True, description="Keep each cycle, so that models can be tested on what really happened."
@@ -325,6 +326,10 @@ class TagRow(Part):
     deadband: NotNegative = Field(
         default=0.0,
         description="OPC UA: changes up to this are not passed on, in its unit. What is polled passes on each value.",
+    )
+    trace: NotNegative | None = Field(
+        default=None,
+        description="Summaries have a trace of it: lines that miss no sample by more than this, in its unit.",
     )
     enum: Annotated[dict[int, str], BeforeValidator(words_of)] = Field(
         default_factory=dict, description="Words for its numbers: 0=off;1=starting."

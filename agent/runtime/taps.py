@@ -27,3 +27,7 @@ class Taps:
     def journal(self, name: str, classes: Sequence[str]) -> Cursor:
         """Records of these classes from the first that destination `name` has not acknowledged."""
         return self.records.cursor(name, classes)
+
+    def halves(self, name: str, classes: Sequence[str]) -> tuple[Cursor, Cursor]:
+        """The same in two cursors side by side: what is stored now (it ends by itself), and what comes from now on."""
+        return self.records.halves(name, classes)

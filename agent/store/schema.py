@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x45445457  # "EDTW"
 PAGE = 4096
 
@@ -41,7 +41,9 @@ CREATE INDEX gap_key ON gap (class, epoch, last);
 """
 
 # From version k to k+1, at index k-1.
-MIGRATIONS: tuple[str, ...] = ()
+MIGRATIONS = (
+    "PRAGMA user_version = 2",  # bodies may be compressed, blocks may be columns
+)
 
 
 class StoreError(OSError):

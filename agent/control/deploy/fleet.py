@@ -24,7 +24,7 @@ from agent.control.deploy.orders import Outcome, Place, Refused
 from agent.control.deploy.report import drift, report
 from agent.control.deploy.state import Deployment
 from agent.core.nouns import Answer, Event, Request
-from agent.runtime import clock
+from agent.runtime import clock, meters
 from agent.runtime.pki import making
 from agent.runtime.reported import Reported
 
@@ -226,7 +226,11 @@ class Fleet:
                 log.warning("fleet: the report cannot be written: %s", error)
 
     def _tell(self) -> None:
-        self.reported.publish(report(self._place, self.now, self._refusal, self.missing, self._drift))
+        said = report(self._place, self.now, self._refusal, self.missing, self._drift)
+        for name in ("desired", "running"):
+            meters.current().set(f"fleet/{name}", said[name] or 0)
+        meters.current().set("fleet/drift", len(self._drift))
+        self.reported.publish(said)
 
     async def _told(self, audit: Callable[[Event], None]) -> None:
         """What happened since, as audit rows; that it was told is kept with the next change."""

@@ -3,9 +3,11 @@
 <prefix>/event/<asset>     each event at once              <prefix>/birth    retained: what every point is
 <prefix>/summary/<asset>   each closed window              <prefix>/status   retained: {"online": true or false}
 <prefix>/names/<asset>     retained, with `layout: columns`: the tags in the order of a summary's columns
+<prefix>/raw/<asset>       raw history around alarms       <prefix>/answer   to what was asked on <prefix>/request
 
-link.py   one connection                         form.py      where what goes
-session.py   the loops on it                     payload.py, tags.py   what a message says
+form.py      where what goes                  payload.py, tags.py, envelope.py   what a message says
+link.py      one connection                   brokers.py   which broker, and when to try again
+session.py   what goes on on a connection     sending.py, bucket.py   from the journal to the broker
 """
 
 from __future__ import annotations
@@ -19,18 +21,22 @@ import pydantic
 
 from agent.config.hosts import on_this_machine
 from agent.config.model import Model
-from agent.core.nouns import Answer, Request
+from agent.core.nouns import Answer, Meter, Request
+from agent.sinks.mqtt.faults import WORDS
 
 if TYPE_CHECKING:
     from agent.runtime.taps import Taps
 
-__all__ = ["FIGURES", "Ask", "Config", "Figure", "Format", "Layout", "run"]
+__all__ = ["FIGURES", "Ask", "Config", "Figure", "Format", "Layout", "Place", "meters", "run"]
 
 Figure = Literal["min", "mean", "max", "last", "std", "good"]
 FIGURES: tuple[Figure, ...] = get_args(Figure)
 Layout = Literal["named", "columns"]
 Format = Literal["own", "sparkplug_b", "thingsboard", "aws", "azure", "uns"]
+Acknowledge = Literal["broker", "end_to_end"]
+Place = tuple[str, int]  # host and port
 Ask = Callable[[Request], Awaitable[Answer]]
+Wish = Literal["resend", "raw", "status", "ack"]
 
 # The module below this package that speaks each format.
 SPOKEN_BY: dict[Format, str] = {
@@ -43,8 +49,18 @@ SPOKEN_BY: dict[Format, str] = {
 }
 
 
+class RawAroundEvent(Model):
+    """So much raw history around the beginning of each alarm or alert goes to <prefix>/raw/<asset>."""
+
+    before_s: float = pydantic.Field(60.0, ge=0, le=86400, description="So much before it, in s")
+    after_s: float = pydantic.Field(60.0, ge=0, le=3600, description="So much after it, in s")
+    categories: tuple[Literal["alarm", "alert", "event"], ...] = pydantic.Field(
+        ("alarm", "alert"), min_length=1, description="Around the beginning of conditions of these categories"
+    )
+
+
 class Config(Model):
-    """One broker. Without TLS only on this machine: what passes a network is encrypted."""
+    """One broker, or several in order. Without TLS only on this machine: what passes a network is encrypted."""
 
     type: Literal["mqtt"] = "mqtt"
     id: str = "mqtt"
@@ -53,8 +69,16 @@ class Config(Model):
         description="own: compact JSON that any parser reads. sparkplug_b: a Sparkplug B 3.0 edge node. thingsboard, "
         "aws, azure: what these platforms expect. uns: a unified namespace, retained values by the asset's path",
     )
-    host: str = pydantic.Field(description="Name or address of the broker")
+    host: str | None = pydantic.Field(None, description="Name or address of the broker")
     port: int | None = pydantic.Field(None, ge=1, le=65535, description="Unset: 8883 with TLS, 1883 without")
+    brokers: tuple[str, ...] = pydantic.Field(
+        (),
+        description="Instead of host: several, host or host:port each, the best first. After a failure it is the next "
+        "one's turn",
+    )
+    return_after_s: float = pydantic.Field(
+        300.0, ge=1, le=86400, description="On a later broker: how often those before it are tried, to go back to them"
+    )
     tls: bool = pydantic.Field(False, description="Encrypt; needed unless the broker is on this machine")
     ca_file: Path | None = pydantic.Field(
         None, description="Who may vouch for the broker (PEM); unset: the system's list"
@@ -83,6 +107,33 @@ class Config(Model):
         description="Of a summary. named: each tag's name with its figures. columns: each figure's values in a row, "
         "half the bytes or less; which tag stands where is told before, retained, under <prefix>/names/<asset>",
     )
+    acknowledge: Acknowledge = pydantic.Field(
+        "broker",
+        description="Who must have a record before it counts as sent. end_to_end: the receiving end, which says so on "
+        "<prefix>/stored once its database has it (edgetwin ingest does)",
+    )
+    confirm_timeout_s: float = pydantic.Field(
+        60.0, ge=1, le=86400, description="With end_to_end: what is not confirmed by then is sent again"
+    )
+    backlog_bytes_per_s: float = pydantic.Field(
+        250_000.0,
+        gt=0,
+        description="How fast what was stored during an outage follows, beside what happens now, which never waits for "
+        "it. Of payloads, before compression",
+    )
+    compress_above_bytes: int | None = pydantic.Field(
+        None, ge=64, description="Longer payloads are compressed (zlib: first byte 0x78, else {). Unset: none is"
+    )
+    raw_around_event: RawAroundEvent | None = pydantic.Field(
+        None,
+        description="Send what every tag did around each alarm, out of the raw history: {before_s: 60, after_s: 60}. "
+        "The blocks of the journal that reach into it, each whole and once",
+    )
+    requests: tuple[Wish, ...] = pydantic.Field(
+        ("resend", "raw", "status"),
+        description="What may be asked for on <prefix>/request; `ack` too where alarms may be acknowledged from the "
+        "cloud. Empty: nobody listens. Nothing that comes from there writes a register",
+    )
     max_in_flight: int = pydantic.Field(20, ge=1, le=1000, description="Messages sent and not acknowledged yet")
 
     @pydantic.field_validator("prefix")
@@ -99,10 +150,23 @@ class Config(Model):
             raise ValueError(f"{', '.join(figures)} names one twice, expected each once")
         return figures
 
+    @pydantic.field_validator("brokers")
+    @classmethod
+    def _places(cls, brokers: tuple[str, ...]) -> tuple[str, ...]:
+        for broker in brokers:
+            _place(broker, 0)
+        return brokers
+
     @pydantic.model_validator(mode="after")
     def _closed(self) -> Config:
-        if not self.tls and not on_this_machine(self.host):
-            raise ValueError(f"{self.host} is not on this machine, expected tls: true (plain MQTT only to loopback)")
+        if bool(self.host) == bool(self.brokers):
+            raise ValueError("the broker is missing, expected host or brokers" if not self.host else
+                             "host and brokers are given, expected one of them")  # fmt: skip
+        if self.brokers and self.port is not None:
+            raise ValueError("port goes with host, expected host:port in brokers")
+        for host, _ in self.places:
+            if not self.tls and not on_this_machine(host):
+                raise ValueError(f"{host} is not on this machine, expected tls: true (plain MQTT only to loopback)")
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("cert_file and key_file go together, expected both or none")
         if not self.tls and (self.ca_file or self.cert_file):
@@ -112,15 +176,52 @@ class Config(Model):
         return self
 
     @property
-    def where(self) -> tuple[str, int]:
-        """Host and port."""
-        return self.host, self.port or (8883 if self.tls else 1883)
+    def places(self) -> tuple[Place, ...]:
+        """Host and port of each broker, in order."""
+        otherwise = self.port or (8883 if self.tls else 1883)
+        return tuple(_place(broker, otherwise) for broker in self.brokers) or ((self.host or "", otherwise),)
+
+
+def _place(broker: str, otherwise: int) -> Place:
+    """`host`, `host:port`, `[v6]`, `[v6]:port` or an IPv6 address alone."""
+    host, colon, port = broker.rpartition(":") if broker.count(":") == 1 or "]:" in broker else (broker, "", "")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if (
+        not host
+        or set("[]/ ") & set(host)
+        or (colon and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535))
+    ):
+        raise ValueError(f"{broker!r} names no broker, expected host or host:port")
+    return host, int(port) if colon else otherwise
+
+
+def meters(config: Config) -> tuple[Meter, ...]:
+    """What is counted of it: connection (brokers.py), sending (sending.py)."""
+    addresses = {n: f"{host}:{port}" for n, (host, port) in enumerate(config.places, 1)}
+    confirmed = "the receiving end" if config.acknowledge == "end_to_end" else "the broker"
+    return (
+        Meter("connected", "1", "1 while a broker answers"),
+        Meter("broker", "1", "Which broker", {0: "none", **addresses}),
+        Meter(
+            "fault",
+            "1",
+            "What was wrong last, until a connection has held for 30 s",
+            {int(fault): words for fault, words in WORDS.items()},
+        ),
+        Meter("taken_over", "1", "Times in a row that another client with our client id has pushed us out"),
+        Meter("errors", "1", "Connections that failed or broke"),
+        Meter("reconnects", "1", "Times it has tried again"),
+        Meter("published", "1", "Messages sent"),
+        Meter("acknowledged", "1", f"Records that {confirmed} has for good"),
+        Meter("pending", "1", "Records that wait to be sent or acknowledged"),
+        Meter("unconfirmed", "1", "Records sent that the receiving end has not confirmed (acknowledge: end_to_end)"),
+    )
 
 
 async def run(config: Config, taps: Taps, ask: Ask) -> None:
     """Publish until cancelled or, when the daemon drains, until everything is acknowledged. Reconnects by itself.
 
-    Meters: <id>/connected, /published, /acknowledged, /pending, /errors, /reconnects.
+    Meters: see `meters`.
     """
     spoken = importlib.import_module(f"{__name__}.{SPOKEN_BY[config.format]}")  # aiomqtt costs 200 ms of import
     await spoken.run(config, taps, ask)

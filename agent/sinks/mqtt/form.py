@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 from agent.core.nouns import Catalogue
 from agent.runtime.journal import Record
 from agent.sinks.mqtt import Config, payload
+from agent.sinks.mqtt.envelope import packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +35,30 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What to say when: on each connection `hello`, `birth` (for each new catalogue too), the records, `goodbye`."""
+    """What to say when: on each connection `hello`, `birth` (for each new catalogue too), the records, `goodbye`.
+
+    `raw`: messages of a block of raw history, of an asset and a content; None where the format has no place for it.
+    """
 
     record: Callable[[Record], Said]
     birth: Callable[[Catalogue], Iterable[Out]]
     hello: tuple[Out, ...] = ()
     goodbye: tuple[Out, ...] = ()
     will: Out | None = None
+    raw: Callable[[str, bytes], tuple[Out, ...]] | None = None
 
 
 def own(config: Config, gateway: str) -> Form:
     """Our own format: everything under one prefix."""
-    prefix = prefix_of(config, gateway)
+    prefix, above = prefix_of(config, gateway), config.compress_above_bytes
     offline = Out(f"{prefix}/status", payload.OFFLINE, retain=True)
     return Form(
         record=partial(_record, config, gateway, prefix),
-        birth=lambda catalogue: (Out(f"{prefix}/birth", payload.birth(catalogue), retain=True),),
+        birth=lambda catalogue: (Out(f"{prefix}/birth", packed(payload.birth(catalogue), above), retain=True),),
         hello=(Out(f"{prefix}/status", payload.ONLINE, retain=True),),
         goodbye=(offline,),
         will=offline,
+        raw=lambda asset, content: (Out(f"{prefix}/raw/{asset}", packed(content, 0)),),
     )
 
 
@@ -63,8 +69,14 @@ def prefix_of(config: Config, gateway: str) -> str:
 
 def _record(config: Config, gateway: str, prefix: str, record: Record) -> Said:
     message = payload.message(gateway, record, config.figures, config.layout)
-    outs = (Out(f"{prefix}/{record.class_}/{record.asset}", message.content),)
+    content = packed(message.content, config.compress_above_bytes)
+    outs = (Out(f"{prefix}/{record.class_}/{record.asset}", content),)
     if not message.key:
         return Said(outs)
-    names = payload.names_of(gateway, record.asset, message)
+    names = _names(gateway, record.asset, message.names, message.key, config.compress_above_bytes)
     return Said(outs, (Out(f"{prefix}/names/{record.asset}", names, retain=True),))
+
+
+@lru_cache(maxsize=64)  # the same for each window of an asset
+def _names(gateway: str, asset: str, names: tuple[str, ...], key: str, above_bytes: int | None) -> bytes:
+    return packed(payload.names_of(gateway, asset, names, key), above_bytes)

@@ -1,4 +1,4 @@
-"""One connection to the broker. Errors of the library become ConnectionError or TimeoutError here and nowhere else."""
+"""One connection to the broker. Errors of the library become a LinkError (a ConnectionError) here and nowhere else."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import copy_context
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiomqtt
 from paho.mqtt.client import topic_matches_sub
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.sinks.mqtt import Config
+from agent.sinks.mqtt import Config, Place
+from agent.sinks.mqtt.faults import Fault, LinkError
 from agent.sinks.mqtt.form import Out
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client as Paho
     from paho.mqtt.client import MQTTMessage
-    from paho.mqtt.reasoncodes import ReasonCode
 
 log = logging.getLogger(__name__)
 
@@ -34,42 +37,76 @@ MOST_EARLY = 256
 # So long the broker keeps our session while we are away.
 SESSION_S = 7 * 86400
 
+# The library pings after one keep-alive of silence and gives up after a second one, and looks each `LOOK` of one:
+# 2 * (0.7 + 0.025) of what is configured is less than 1.5.
+LIBRARYS_SHARE, LOOK = 0.7, 0.025
+
+SESSION_TAKEN_OVER = 0x8E
+KEEP_ALIVE_TIMEOUT = 0x8D
+
 Take = Callable[[str, bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message that came. `reply_to`, `correlation`: where its sender (MQTT 5) wants an answer, and with what."""
+
+    topic: str
+    payload: bytes
+    reply_to: str = ""
+    correlation: bytes = b""
+
+
+Hear = Callable[[Heard], None]
+
+
+class _RefusedError(aiomqtt.MqttError):
+    """The broker is there, and does not want what we have."""
 
 
 class _Client(aiomqtt.Client):
     """aiomqtt takes every acknowledgement for a success; that of MQTT 5 can say that the message was refused."""
 
     _left = False
-    _takes: tuple[tuple[str, Take], ...] = ()
+    _takes: tuple[tuple[str, Hear], ...] = ()
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._early: deque[tuple[str, bytes]] = deque(maxlen=MOST_EARLY)
+    def __init__(self, *arguments: Any, keepalive_s: float, **options: Any) -> None:
+        super().__init__(*arguments, keepalive=max(1, int(LIBRARYS_SHARE * keepalive_s)), **options)
+        self._look_s = LOOK * keepalive_s
+        self._early: deque[Heard] = deque(maxlen=MOST_EARLY)
 
-    def taking(self, topic_filter: str, take: Take) -> None:
+    async def _misc_loop(self) -> None:
+        """The library's own looks each second, which is late for a short keep-alive."""
+        while True:
+            if self._client.loop_misc():
+                return
+            await asyncio.sleep(self._look_s)
+
+    def taking(self, topic_filter: str, take: Hear) -> None:
         """From now on, and of what has come already, `take` gets what the filter matches."""
         self._takes = (*self._takes, (topic_filter, take))
         early, self._early = self._early, deque(maxlen=MOST_EARLY)
-        for topic, payload in early:
-            self._deliver(topic, payload)
+        for heard in early:
+            self._deliver(heard)
 
     def _on_message(self, client: Paho, userdata: Any, message: MQTTMessage) -> None:
         """Straight to whoever takes it: a queue between would only add a bound that can be passed."""
-        self._deliver(message.topic, bytes(message.payload))
+        reply_to = getattr(message.properties, "ResponseTopic", "")
+        correlation = getattr(message.properties, "CorrelationData", b"")
+        self._deliver(Heard(message.topic, bytes(message.payload), reply_to, correlation))
 
-    def _deliver(self, topic: str, payload: bytes) -> None:
-        takes = [take for topic_filter, take in self._takes if topic_matches_sub(topic_filter, topic)]
+    def _deliver(self, heard: Heard) -> None:
+        takes = [take for topic_filter, take in self._takes if topic_matches_sub(topic_filter, heard.topic)]
         if not takes:
-            self._early.append((topic, payload))
+            self._early.append(heard)
         for take in takes:
-            take(topic, payload)
+            take(heard)
 
     def _on_publish(self, client: Paho, userdata: Any, mid: int, reason_code: ReasonCode, properties: Any) -> None:
         if not reason_code.is_failure:
             super()._on_publish(client, userdata, mid, reason_code, properties)
         elif not self._disconnected.done():
-            self._disconnected.set_exception(aiomqtt.MqttError(f"the broker refused a message: {reason_code}"))
+            self._disconnected.set_exception(_RefusedError(f"the broker refused a message: {reason_code}"))
 
     def _on_socket_register_write(self, client: Paho, userdata: Any, sock: Any) -> None:
         """The library adds a socket to the loop by number and later: by then it may be closed, its number another's."""
@@ -106,26 +143,37 @@ class Link:
         """Use `connected`."""
         self._client, self._timeout_s = client, timeout_s
 
-    async def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        """Hand a message to the broker; returns once it is acknowledged. ConnectionError: it may or may not have it."""
+    async def publish(self, topic: str, payload: bytes, retain: bool = False, correlation: bytes = b"") -> None:
+        """Hand a message to the broker; returns once it is acknowledged. ConnectionError: it may or may not have it.
+
+        `correlation` goes with an answer to one that came with it.
+        """
+        properties = _correlated(correlation) if correlation else None
         try:
-            await self._client.publish(topic, payload, AT_LEAST_ONCE, retain, timeout=self._timeout_s)
+            await self._client.publish(topic, payload, AT_LEAST_ONCE, retain, properties, timeout=self._timeout_s)
         except aiomqtt.MqttError as error:
-            raise ConnectionError(_words(error)) from error
+            raise _told(error) from error
 
     async def subscribe(self, topic_filter: str, take: Take) -> None:
         """Have `take(topic, payload)` called on the loop for each message from now on; it never waits, never raises.
 
         QoS 1, in a session that the broker keeps: what came while we were away comes first. ConnectionError: refused.
         """
-        self._client.taking(topic_filter, take)
+        await self.hear(topic_filter, lambda heard: take(heard.topic, heard.payload))
+
+    async def hear(self, topic_filter: str, take: Hear) -> None:
+        """The same with all that a message came with."""
+        # The library calls from a thread's context, where nothing is known of the daemon that this belongs to.
+        context = copy_context()
+        self._client.taking(topic_filter, lambda heard: context.run(take, heard))
         try:
             granted = await self._client.subscribe(topic_filter, AT_LEAST_ONCE, timeout=self._timeout_s)
         except aiomqtt.MqttError as error:
-            raise ConnectionError(_words(error)) from error
+            raise _told(error) from error
         refused = [code for code in granted if (code >= 128 if isinstance(code, int) else code.is_failure)]
         if refused:
-            raise ConnectionError(f"the broker refused the subscription to {topic_filter}: {refused[0]}")
+            said = f"the broker refused the subscription to {topic_filter}: {refused[0]}"
+            raise LinkError(said, Fault.REFUSED_MESSAGE)
 
     async def watch(self) -> None:
         """Until cancelled; ConnectionError as soon as the connection is lost, whatever else waits for it."""
@@ -133,13 +181,18 @@ class Link:
             async for _ in self._client.messages:  # none: those are taken as they come
                 pass
         except aiomqtt.MqttError as error:
-            raise ConnectionError(_words(error)) from error
+            raise _told(error) from error
 
 
 @asynccontextmanager
-async def connected(config: Config, client_id: str, will: Out | None) -> AsyncIterator[Link]:
-    """A connection with a last will. ConnectionError or OSError: the broker or a file is not there."""
-    host, port = config.where
+async def connected(
+    config: Config, client_id: str, will: Out | None, place: Place | None = None
+) -> AsyncIterator[Link]:
+    """A connection to one broker (the first one if none is named), with a last will.
+
+    ConnectionError or OSError: the broker or a file is not there.
+    """
+    host, port = place or config.places[0]
     client = _Client(
         host,
         port,
@@ -148,7 +201,7 @@ async def connected(config: Config, client_id: str, will: Out | None) -> AsyncIt
         password=_password(config),
         protocol=VERSIONS[config.version],
         **_session(config),
-        keepalive=config.keepalive_s,
+        keepalive_s=config.keepalive_s,
         timeout=config.acknowledge_timeout_s,
         max_inflight_messages=config.max_in_flight,
         tls_context=_tls(config),
@@ -160,7 +213,7 @@ async def connected(config: Config, client_id: str, will: Out | None) -> AsyncIt
         async with client:
             yield Link(client, config.acknowledge_timeout_s)
     except aiomqtt.MqttError as error:
-        raise ConnectionError(f"{host}:{port}: {_words(error)}") from error
+        raise _told(error) from error
     finally:
         client.hang_up()
 
@@ -174,21 +227,54 @@ def _session(config: Config) -> dict[str, Any]:
     return {"clean_start": False, "properties": properties}
 
 
+def _correlated(correlation: bytes) -> Properties:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.CorrelationData = correlation
+    return properties
+
+
 def _password(config: Config) -> str | None:
-    return None if config.password_file is None else config.password_file.read_text().rstrip("\r\n")
+    try:
+        return None if config.password_file is None else config.password_file.read_text().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LinkError(f"{config.password_file}: {error}", Fault.FILE) from error
 
 
 def _tls(config: Config) -> ssl.SSLContext | None:
     if not config.tls:
         return None
-    context = ssl.create_default_context(cafile=config.ca_file)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if config.cert_file is not None:
-        context.load_cert_chain(config.cert_file, config.key_file)
+    try:
+        context = ssl.create_default_context(cafile=config.ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if config.cert_file is not None:
+            context.load_cert_chain(config.cert_file, config.key_file)
+    except OSError as error:  # of OpenSSL too
+        files = ", ".join(str(f) for f in (config.ca_file, config.cert_file, config.key_file) if f)
+        raise LinkError(f"{files}: {error}", Fault.FILE) from error
     return context
 
 
-def _words(error: aiomqtt.MqttError) -> str:
+def _told(error: aiomqtt.MqttError) -> LinkError:
     """What the library says, with the cause that it hides behind it."""
-    cause = error.__cause__
-    return f"{error} ({cause})" if cause is not None and str(cause) not in str(error) else str(error)
+    cause = error.__cause__ or error.__context__
+    hidden = cause is not None and str(cause) not in str(error)
+    return LinkError(f"{error} ({cause})" if hidden else str(error), _fault(error))
+
+
+def _fault(error: BaseException) -> Fault:
+    """The kind of what the library says, or of what it hides."""
+    if isinstance(error, _RefusedError):
+        return Fault.REFUSED_MESSAGE
+    if isinstance(error, aiomqtt.exceptions.MqttConnectError):
+        return Fault.REFUSED_US
+    if isinstance(error, aiomqtt.MqttCodeError) and isinstance(error.rc, ReasonCode):
+        by_code = {SESSION_TAKEN_OVER: Fault.TAKEN_OVER, KEEP_ALIVE_TIMEOUT: Fault.SILENT}
+        return by_code.get(error.rc.value, Fault.HUNG_UP)
+    if isinstance(error, ssl.SSLError):
+        return Fault.TLS
+    if isinstance(error, OSError) and not isinstance(error, ConnectionResetError | BrokenPipeError | TimeoutError):
+        return Fault.UNREACHABLE
+    hidden = error.__cause__ or error.__context__
+    if hidden is None:
+        return Fault.HUNG_UP
+    return Fault.SILENT if isinstance(hidden, TimeoutError) else _fault(hidden)

@@ -1,32 +1,32 @@
-"""The loops of the sink: connect, say hello, publish what the journal holds, and mark it sent once acknowledged."""
+"""What goes on on a connection: hello, births, listening to the cloud, and sending, until everything is sent."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from agent.core.nouns import Catalogue
-from agent.runtime import clock, meters
-from agent.runtime.journal import Cursor, Record
-from agent.runtime.supervise import Backoff
+from agent.runtime import meters
 from agent.runtime.together import together
-from agent.sinks.mqtt import Ask, Config, desired, form
+from agent.sinks.mqtt import Ask, Config, brokers, desired, form, requests
+from agent.sinks.mqtt.around import Around
+from agent.sinks.mqtt.confirming import Unconfirmed
 from agent.sinks.mqtt.form import Form, Out
-from agent.sinks.mqtt.link import Link, connected
+from agent.sinks.mqtt.link import Link
+from agent.sinks.mqtt.sending import CLASSES, Sending, say
 
 if TYPE_CHECKING:
+    from agent.runtime.journal import Cursor
     from agent.runtime.taps import Taps
 
 log = logging.getLogger(__name__)
 
-CLASSES = ("event", "summary")  # in this order where both wait
 TURN_S = 1.0
 GOODBYE_S = 2.0
-BACKOFF = Backoff(first_s=0.5, longest_s=20.0)  # spread to 30 s at most
-STEADY_S = 30.0
 
 
 async def run(config: Config, taps: Taps, ask: Ask) -> None:
@@ -36,13 +36,14 @@ async def run(config: Config, taps: Taps, ask: Ask) -> None:
 
 async def publishing(config: Config, taps: Taps, ask: Ask, said_as: Form) -> None:
     """Events and summaries of the journal in some format, until cancelled or drained."""
-    counters = meters.current()
-    for name in ("published", "acknowledged", "errors", "reconnects"):
-        counters.add(f"{config.id}/{name}", 0)
+    for name in ("published", "acknowledged", "unconfirmed"):
+        meters.current().add(f"{config.id}/{name}", 0)
+    unconfirmed = Unconfirmed(config.confirm_timeout_s) if config.acknowledge == "end_to_end" else None
+    session = partial(_session, config, taps, ask, said_as, unconfirmed)
     async with anyio.create_task_group() as group:
         # Before any connection: what waits is counted, and retention knows that somebody wants it.
         group.start_soon(_turn, config.id, taps.journal(config.id, CLASSES))
-        await _reconnecting(config, taps, ask, said_as)
+        await brokers.keep(config, config.client_id or taps.gateway, lambda: said_as.will, session)
         group.cancel_scope.cancel()
 
 
@@ -53,102 +54,49 @@ async def _turn(name: str, cursor: Cursor) -> None:
         await anyio.sleep(TURN_S)
 
 
-async def _reconnecting(config: Config, taps: Taps, ask: Ask, said_as: Form) -> None:
-    """One session after another, until one ends because everything is sent."""
-    counters, failures = meters.current(), 0
-    counters.set(f"{config.id}/connected", 0)
-    while True:
-        started_ns = clock.now_ns()
-        try:
-            await _Session(config, taps, ask, said_as).run()
-        except OSError as error:
-            failures = 1 if clock.now_ns() - started_ns > STEADY_S * 1e9 else failures + 1
-            counters.add(f"{config.id}/errors")
-            log.log(logging.WARNING if failures == 1 else logging.DEBUG, "%s: %s", config.id, error)
-            await anyio.sleep(BACKOFF.wait_s(failures))
-            counters.add(f"{config.id}/reconnects")
-        else:
-            return
-        finally:
-            counters.set(f"{config.id}/connected", 0)
+async def _session(
+    config: Config, taps: Taps, ask: Ask, said_as: Form, unconfirmed: Unconfirmed | None, link: Link
+) -> None:
+    await say(link, said_as.hello)
+    born = anyio.Event()
+    try:
+        with anyio.CancelScope() as beside:
+
+            async def send() -> None:
+                await born.wait()  # before any value: what it is of
+                await together(
+                    Sending(config, taps, said_as, unconfirmed, link).run, Around(config, taps, said_as, link).run
+                )
+                beside.cancel()
+
+            incoming = _incoming(config, taps, ask, said_as, link)
+            await together(link.watch, partial(_births, taps, said_as, link, born), *incoming, send)
+    finally:
+        await _goodbye(link, said_as.goodbye)
 
 
-class _Session:
-    """One connection and the cursor that goes with it: what it leaves unacknowledged, the next one sends again."""
-
-    def __init__(self, config: Config, taps: Taps, ask: Ask, said_as: Form) -> None:
-        self._config, self._taps, self._ask, self._form = config, taps, ask, said_as
-        self._slots = anyio.Semaphore(config.max_in_flight)
-        self._watching = anyio.CancelScope()
-        self._born = anyio.Event()
-        self._told: dict[str, bytes] = {}  # by topic, what was said last of what others rest on
-
-    async def run(self) -> None:
-        client_id = self._config.client_id or self._taps.gateway
-        async with connected(self._config, client_id, self._form.will) as link:
-            meters.current().set(f"{self._config.id}/connected", 1)
-            log.info("%s: connected to %s:%d", self._config.id, *self._config.where)
-            await _say(link, self._form.hello)
-            try:
-                await together(lambda: self._beside(link), lambda: self._send_all(link))
-            finally:
-                await _goodbye(link, self._form.goodbye)
-
-    async def _beside(self, link: Link) -> None:
-        """What goes on until everything is sent."""
-        with self._watching:
-            await together(link.watch, lambda: self._births(link), *self._incoming(link))
-
-    def _incoming(self, link: Link) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
-        """What listens to the cloud, as long as this connection lives: one line for each."""
-        return (lambda: desired.run(self._config, self._taps, self._ask, link),)
-
-    async def _births(self, link: Link) -> None:
-        """A birth for the catalogue, and for each that follows it."""
-        async for noun in self._taps.latest():
-            if isinstance(noun, Catalogue):
-                await _say(link, self._form.birth(noun))
-                self._born.set()
-
-    async def _send_all(self, link: Link) -> None:
-        """Everything of the journal in its order, so many at once, until it drains. What is what comes first: birth."""
-        await self._born.wait()
-        cursor = self._taps.journal(self._config.id, CLASSES)
-        async with anyio.create_task_group() as group:
-            async for records in cursor:
-                for record in records:
-                    await self._slots.acquire()
-                    said = self._form.record(record)
-                    await self._tell(link, said.before)
-                    group.start_soon(self._send, link, cursor, record, said.outs)
-        self._watching.cancel()
-
-    async def _tell(self, link: Link, before: tuple[Out, ...]) -> None:
-        for out in before:
-            if self._told.get(out.topic) != out.payload:
-                await _say(link, (out,))
-                self._told[out.topic] = out.payload
-
-    async def _send(self, link: Link, cursor: Cursor, record: Record, outs: tuple[Out, ...]) -> None:
-        counters = meters.current()
-        try:
-            counters.add(f"{self._config.id}/published", len(outs))
-            await _say(link, outs)
-        finally:
-            self._slots.release()
-        await cursor.acknowledge([record])
-        counters.add(f"{self._config.id}/acknowledged")
+def _incoming(
+    config: Config, taps: Taps, ask: Ask, said_as: Form, link: Link
+) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
+    """What listens to the cloud, as long as the connection lives: one line for each."""
+    return (
+        partial(requests.run, config, taps, ask, said_as, link),
+        partial(desired.run, config, taps, ask, link),
+    )
 
 
-async def _say(link: Link, outs: Iterable[Out]) -> None:
-    for out in outs:
-        await link.publish(out.topic, out.payload, out.retain)
+async def _births(taps: Taps, said_as: Form, link: Link, born: anyio.Event) -> None:
+    """A birth for the catalogue, and for each that follows it."""
+    async for noun in taps.latest():
+        if isinstance(noun, Catalogue):
+            await say(link, said_as.birth(noun))
+            born.set()
 
 
 async def _goodbye(link: Link, outs: tuple[Out, ...]) -> None:
     """Say so before going of our own will: a broker does not send the will of a client that leaves properly."""
     with anyio.move_on_after(GOODBYE_S, shield=True):
         try:
-            await _say(link, outs)
+            await say(link, outs)
         except OSError as error:
             log.debug("no goodbye: %s", error)
