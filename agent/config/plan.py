@@ -186,7 +186,8 @@ def _heartbeats(loaded: LoadedAsset) -> tuple[Heartbeat, ...]:
 def _gateway(loaded: Loaded, read: Sequence[SourceUnit], timed: Sequence[str], epoch: int) -> Asset:
     sources = {s.id: meters(s, unit.tags) for s, unit in zip(loaded.sources, read, strict=True)}
     of_sinks = {s.id: sink_meters(s) for s in loaded.sinks}
-    tags = gateway.tags(sources, [(FEED, FEED), *((s.id, s.type) for s in loaded.sinks)], timed, of_sinks)
+    sinks = [(FEED, FEED), *((s.id, s.type) for s in loaded.sinks)]
+    tags = gateway.tags(sources, sinks, timed, of_sinks, loaded.file.gateway.managed == "fleet")
     return Asset(
         id=GATEWAY,
         epoch=epoch,
