@@ -54,7 +54,7 @@ class _RefusedError(aiomqtt.MqttError):
     """The broker is there, and does not want what we have."""
 
 
-class _Client(aiomqtt.Client):
+class Client(aiomqtt.Client):
     """aiomqtt takes every acknowledgement for a success; that of MQTT 5 can say that the message was refused."""
 
     _left = False
@@ -135,7 +135,7 @@ class _Client(aiomqtt.Client):
 class Link:
     """An open connection."""
 
-    def __init__(self, client: _Client, timeout_s: float) -> None:
+    def __init__(self, client: Client, timeout_s: float) -> None:
         """Use `connected`."""
         self._client, self._timeout_s = client, timeout_s
 
@@ -148,14 +148,14 @@ class Link:
         try:
             await self._client.publish(topic, payload, AT_LEAST_ONCE, retain, properties, timeout=self._timeout_s)
         except aiomqtt.MqttError as error:
-            raise _told(error) from error
+            raise told(error) from error
 
     async def publish_once(self, topic: str, payload: bytes) -> None:
         """Hand over a message that nobody acknowledges (QoS 0); returns once the system's socket has it."""
         try:
             await self._client.publish(topic, payload, AT_MOST_ONCE, timeout=self._timeout_s)
         except aiomqtt.MqttError as error:
-            raise _told(error) from error
+            raise told(error) from error
 
     async def there_and_back(self) -> None:
         """Once this returns, the broker has taken all that was handed over before: it answers in the order it reads.
@@ -165,7 +165,7 @@ class Link:
         try:
             await self._client.unsubscribe(NEVER_SUBSCRIBED, timeout=self._timeout_s)
         except aiomqtt.MqttError as error:
-            raise _told(error) from error
+            raise told(error) from error
 
     async def subscribe(self, topic_filter: str, take: Take) -> None:
         """Have `take(topic, payload)` called on the loop for each message from now on; it never waits, never raises.
@@ -182,7 +182,7 @@ class Link:
         try:
             granted = await self._client.subscribe(topic_filter, AT_LEAST_ONCE, timeout=self._timeout_s)
         except aiomqtt.MqttError as error:
-            raise _told(error) from error
+            raise told(error) from error
         refused = [code for code in granted if (code >= 128 if isinstance(code, int) else code.is_failure)]
         if refused:
             said = f"the broker refused the subscription to {topic_filter}: {refused[0]}"
@@ -194,7 +194,7 @@ class Link:
             async for _ in self._client.messages:  # none: those are taken as they come
                 pass
         except aiomqtt.MqttError as error:
-            raise _told(error) from error
+            raise told(error) from error
 
 
 @asynccontextmanager
@@ -207,7 +207,7 @@ async def connected(
     ConnectionError or OSError: the broker or a file is not there.
     """
     host, port = place or config.places[0]
-    client = _Client(
+    client = Client(
         host,
         port,
         identifier=client_id,
@@ -229,7 +229,7 @@ async def connected(
         async with client:
             yield Link(client, config.acknowledge_timeout_s)
     except aiomqtt.MqttError as error:
-        raise _told(error) from error
+        raise told(error) from error
     finally:
         client.hang_up()
 
@@ -251,7 +251,7 @@ def _correlated(correlation: bytes) -> Properties:
     return properties
 
 
-def _told(error: aiomqtt.MqttError) -> LinkError:
+def told(error: aiomqtt.MqttError) -> LinkError:
     """What the library says, with the cause that it hides behind it."""
     cause = error.__cause__ or error.__context__
     hidden = cause is not None and str(cause) not in str(error)
