@@ -55,6 +55,7 @@ class Cycle:
         meters.current().add("engine/ticks")
         for fault in snapshot.faults:
             log.error("%s: model %s: %s", self.asset.id, fault.component, fault.text)
+            meters.current().add(f"model {self.asset.id}/{fault.component}/faults")
         for command in self._timing.commands():
             self._inbox.command(command)
         self._outcome(tick, snapshot)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -52,7 +52,7 @@ class Journal:
         self._reader: Reader | None = None
         self._generation = 0
         self._reading = anyio.Lock()
-        self._cursors: dict[str, Cursor] = {}
+        self._cursors: dict[str, tuple[Cursor, ...]] = {}
         self._pending: dict[str, int] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: anyio.Event | None = None
@@ -66,6 +66,11 @@ class Journal:
         """The journal at `path`, with at most `cap_bytes` on disk. Never raises: without a disk it tries again."""
         return cls(path, cap_bytes, flush_s, gateway)
 
+    @property
+    def path(self) -> Path:
+        """Where the store is; what is small and of one sink may lie beside it."""
+        return self._path
+
     def put(self, entry: Entry) -> None:
         """Keep an entry. Never waits."""
         self._writer.queue.put(entry)
@@ -75,14 +80,30 @@ class Journal:
 
         The classes are read in that order: what waits of the first comes before what waits of the second.
         """
-        cursor = self._cursors[name] = Cursor(self, name, tuple(classes))
-        for class_ in classes:
-            self._writer.queue.want(class_, tuple(n for n, c in self._cursors.items() if class_ in c.classes))
+        cursor = Cursor(self, name, tuple(classes))
+        self._give(name, cursor)
         return cursor
+
+    def halves(self, name: str, classes: Sequence[str]) -> tuple[Cursor, Cursor]:
+        """The same in two cursors side by side: what is stored now (it ends by itself), and what comes from now on."""
+        newest = dict(self._writer.newest)
+        stored, new = Cursor(self, name, tuple(classes), until=newest), Cursor(self, name, tuple(classes), after=newest)
+        self._give(name, stored, new)
+        return stored, new
+
+    def _give(self, name: str, *cursors: Cursor) -> None:
+        self._cursors[name] = cursors
+        for class_ in cursors[0].classes:
+            wanted = tuple(n for n, (first, *_) in self._cursors.items() if class_ in first.classes)
+            self._writer.queue.want(class_, wanted)
 
     async def acknowledge(self, name: str, records: Sequence[Record]) -> None:
         """Say that destination `name` has these for good. Kept in memory until it is written: of events within a
         second, of others with the next commit."""
+        self.acknowledged(name, records)
+
+    def acknowledged(self, name: str, records: Sequence[Record]) -> None:
+        """The same, for those who cannot await."""
         self._writer.queue.acknowledge(acks_of(name, list(records)))
 
     def pending(self, name: str) -> int:
@@ -121,7 +142,7 @@ class Journal:
             await self.flush()
             self.draining = True
             self.wake()
-            while any(not cursor.done for cursor in self._cursors.values()):
+            while any(not cursor.done for cursors in self._cursors.values() for cursor in cursors):
                 await self.news.wait()
         self.draining = True
         self.wake()
@@ -198,8 +219,8 @@ class Journal:
         looked_at = (-1, -1)
         while True:
             now = self._writer.counts.commits, self._writer.queue.acknowledged
-            for name, cursor in list(self._cursors.items()) if now != looked_at else ():
-                held = {class_: self._writer.queue.held(name, class_) for class_ in cursor.classes}
+            for name, (first, *_) in list(self._cursors.items()) if now != looked_at else ():
+                held = {class_: self._writer.queue.held(name, class_) for class_ in first.classes}
                 try:
                     self._pending[name] = await self.read(partial(_pending, name, held))
                 except StoreError as error:
@@ -230,12 +251,20 @@ class Cursor:
     Not acknowledged are given again by the next cursor of that name, never by this one.
     """
 
-    def __init__(self, journal: Journal, name: str, classes: tuple[str, ...]) -> None:
-        """Use `Journal.cursor`."""
+    def __init__(
+        self,
+        journal: Journal,
+        name: str,
+        classes: tuple[str, ...],
+        after: Mapping[str, Place] | None = None,
+        until: Mapping[str, Place] | None = None,
+    ) -> None:
+        """Use `Journal.cursor` or `Journal.halves`."""
         self.name, self.classes = name, classes
         self.done = False
         self._journal = journal
-        self._after: dict[str, Place] = dict.fromkeys(classes, (0, 0))
+        self._after: dict[str, Place] = {class_: (after or {}).get(class_, (0, 0)) for class_ in classes}
+        self._until = until
         self._out = 0
         self._ended = False
 
@@ -248,14 +277,14 @@ class Cursor:
         return self
 
     async def __anext__(self) -> list[Record]:
-        """The next records; StopAsyncIteration when the journal drains and nothing is left."""
+        """The next records; StopAsyncIteration when nothing is left and the journal drains, or no more can come."""
         while True:
             news, draining = self._journal.news, self._journal.draining
             records = await self._next()
             if records:
                 self._out += len(records)
                 return records
-            if draining:
+            if draining or not any(map(self._left, self.classes)):
                 self._ended = True
                 self._see_whether_done()
                 raise StopAsyncIteration
@@ -263,21 +292,33 @@ class Cursor:
 
     async def acknowledge(self, records: Sequence[Record]) -> None:
         """Say that the destination has these for good."""
-        await self._journal.acknowledge(self.name, records)
+        self.acknowledged(records)
+
+    def acknowledged(self, records: Sequence[Record]) -> None:
+        """The same, for those who cannot await."""
+        self._journal.acknowledged(self.name, records)
         self._out -= len(records)
         self._see_whether_done()
 
     async def _next(self) -> list[Record]:
-        for class_ in self.classes:
+        for class_ in filter(self._left, self.classes):
             try:
                 records, self._after[class_] = await self._journal.next_records(self.name, class_, self._after[class_])
             except StoreError as error:
                 log.warning("journal: %s cannot read: %s", self.name, error)
                 await anyio.sleep(READ_AGAIN_S)
                 continue
+            if self._until is not None:
+                last = self._until[class_]
+                self._after[class_] = self._after[class_] if records else last
+                records = [r for r in records if (r.epoch, r.seq) <= last]
             if records:
                 return records
         return []
+
+    def _left(self, class_: str) -> bool:
+        """Whether this cursor still has to look for records of a class."""
+        return self._until is None or self._after[class_] < self._until.get(class_, (0, 0))
 
     def _see_whether_done(self) -> None:
         if self._ended and self._out <= 0 and not self.done:

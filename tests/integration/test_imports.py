@@ -6,7 +6,7 @@ import sys
 MADE_OF = (
     "agent.cli.daemon agent.config.load agent.config.plan agent.app agent.drivers.modbus.polling agent.drivers.self"
 )
-MADE_OF += " agent.sinks.feed.server agent.sinks.mqtt.summary"
+MADE_OF += " agent.sinks.feed.server agent.sinks.mqtt.session"
 COSTLY = {"asyncua", "onnxruntime", "scipy", "onnx", "rich", "cryptography", "agent.fit", "pytest"}
 
 

@@ -96,6 +96,38 @@ async def test_only_what_was_not_acknowledged_is_given_to_the_next_cursor(path):
         assert [r.seq for r in await take(records.cursor("mqtt", (EVENT,)), 5)] == [2, 4, 6, 8, 10]
 
 
+async def test_what_is_stored_and_what_comes_are_read_side_by_side(path):
+    async with running(path) as journal:
+        for class_ in (SUMMARY, EVENT, SUMMARY, EVENT):
+            journal.put(entry(class_))
+        await journal.flush()
+        await journal.acknowledge("mqtt", (await take(journal.cursor("mqtt", (EVENT,)), 1))[:1])
+        stored, new = journal.halves("mqtt", (EVENT, SUMMARY))
+        for class_ in (SUMMARY, EVENT):
+            journal.put(entry(class_, b"new"))
+        await journal.flush()
+        assert [(r.class_, r.seq) for r in await take(new, 2)] == [(EVENT, 3), (SUMMARY, 3)]
+        old = await take(stored, 3)
+        assert [(r.class_, r.seq) for r in old] == [(EVENT, 2), (SUMMARY, 1), (SUMMARY, 2)]
+        with pytest.raises(StopAsyncIteration), anyio.fail_after(5):
+            await anext(stored)
+        assert not stored.done
+        await stored.acknowledge(old)
+        assert stored.done
+        assert not new.done
+
+
+async def test_a_cursor_over_what_is_stored_ends_where_its_last_record_is_not_given(path):
+    async with running(path) as journal:
+        journal.put(entry(EVENT))
+        await journal.flush()
+        await journal.acknowledge("mqtt", await take(journal.cursor("mqtt", (EVENT,)), 1))
+        stored, _ = journal.halves("mqtt", (EVENT, SUMMARY))
+        with pytest.raises(StopAsyncIteration), anyio.fail_after(5):
+            await anext(stored)
+        assert stored.done
+
+
 async def test_what_was_put_is_written_when_the_task_is_cancelled(path):
     async with running(path, flush_s=1000) as records:
         for n in range(5):

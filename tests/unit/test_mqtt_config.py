@@ -1,5 +1,6 @@
 """What the MQTT sink's configuration refuses, and what its messages look like. No broker here."""
 
+import hashlib
 import json
 import math
 
@@ -8,7 +9,7 @@ import pydantic
 import pytest
 
 from agent.core import wire
-from agent.core.nouns import Case, Event, Mode, Summary
+from agent.core.nouns import Case, Event, Mode, Summary, Trace
 from agent.runtime.journal import Record
 from agent.sinks.mqtt import Config, payload
 
@@ -17,14 +18,14 @@ NOON_NS = 1_795_348_800_000_000_000  # 2026-11-22T12:00:00Z
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.8.8", "::1"])
 def test_plain_text_on_this_machine(host):
-    assert Config(host=host).where == (host, 1883)
+    assert Config(host=host).places == ((host, 1883),)
 
 
 @pytest.mark.parametrize("host", ["broker.example", "192.168.1.5", "10.0.0.1", "localhost.example", "::2"])
 def test_no_plain_text_over_a_network(host):
     with pytest.raises(pydantic.ValidationError, match="expected tls: true"):
         Config(host=host)
-    assert Config(host=host, tls=True).where == (host, 8883)
+    assert Config(host=host, tls=True).places == ((host, 8883),)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +95,28 @@ def test_what_cannot_be_read_is_told_and_not_left_out(kind):
     assert message["unreadable"]
 
 
+@pytest.mark.parametrize("noun", [b"junk", Event("e1", "tank", 1000, "mode", 'x","hash":"0')])
+def test_the_last_member_is_the_hash_of_all_before_it(noun):
+    content = payload.message("gw1", record(noun, "event")).content
+    before, _, rest = content.rpartition(b',"hash":"')
+    assert rest == hashlib.sha256(before).hexdigest()[:16].encode() + b'"}'
+    assert json.loads(content)["hash"] == rest[:16].decode()
+
+
+def test_a_record_of_another_time_has_another_hash():
+    at_noon, later = (said(Event("e", "tank", 1000, "mode", "x"), "event", wall_ns=NOON_NS + n) for n in (0, 1))
+    assert at_noon["hash"] != later["hash"]
+
+
 def test_a_summary_can_be_told_in_fewer_figures():
     assert Config(host="localhost", figures=["last", "good"]).figures == ("last", "good")
+
+
+def test_a_trace_is_points_since_the_start_of_the_window():
+    trace = Trace(np.array([0, 0, 2]), np.array([990, 1200, 1300]), np.array([1.5, math.nan, 2.0]))
+    summary = Summary("tank", 1000, 2000, Mode.RUNNING, {}, "window", ("a", "b", "c"), *[np.zeros(3)] * 6, math.nan,
+                      trace=trace)  # fmt: skip
+    assert said(summary, "summary", t_ns=2000)["trace"] == {"a": [[-10, 1.5], [200, None]], "c": [[300, 2.0]]}
 
 
 def columns_of(*names):
@@ -106,7 +127,7 @@ def columns_of(*names):
 
 def test_a_summary_by_columns_names_the_list_that_says_which_tag_stands_where():
     found = columns_of("a/x", "ä/y")
-    message, names = json.loads(found.content), json.loads(payload.names_of("gw1", "tank", found))
+    message, names = json.loads(found.content), json.loads(payload.names_of("gw1", "tank", found.names, found.key))
     assert message["columns"] == {"last": [0.0, 1.0], "good": [0.0, 1.0]}
     assert "tags" not in message
     assert names == {"gateway": "gw1", "asset": "tank", "names": message["names"], "tags": ["a/x", "ä/y"]}
