@@ -18,7 +18,7 @@ from agent.core import wire
 from agent.core.nouns import F8, I8, U4, Event, Kind, Point, Snapshot
 from agent.store import between, blocks, columnar
 from agent.store.read import Reader
-from agent.store.record import BLOCK, EVENT, RAW, Record
+from agent.store.record import BLOCK, CLOCK, EVENT, RAW, Record
 
 # A sample is published by the cycle that follows it, at most so much later.
 LATE_NS = 60_000_000_000
@@ -133,7 +133,7 @@ def events(
         between.records(reader, EVENT, asset, start_ns, end_ns, after=after, at_once=128)
         for asset in dict.fromkeys(assets)
     )
-    merged = heapq.merge(*each, key=lambda record: record.id)
+    merged = (r for r in heapq.merge(*each, key=lambda record: record.id) if r.kind != CLOCK)
     found = [Happened(r, wire.decode(Event, r.body)) for r in islice(merged, most + 1)]
     return found[:most], found[most - 1].record.id if len(found) > most else None
 

@@ -80,6 +80,8 @@ def _silent(reader: Reader, asset: str) -> Iterator[Hole]:
     """Of conditions that say that a device gives nothing: from raised to cleared, or to now."""
     begun: dict[str, tuple[int, str]] = {}
     for kept in reader.records(EVENT, asset):
+        if kept.kind == record.CLOCK:
+            continue
         condition = wire.decode(Event, kept.body).condition
         if condition is None or condition.kind not in SILENCES:
             continue

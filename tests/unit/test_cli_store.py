@@ -46,7 +46,7 @@ def test_nothing_missing_is_said_in_a_line(path):
 
 def test_holes_of_all_kinds_in_the_order_of_time(path):
     keep(path, seconds(30), events=[silence(5, True), silence(12, False), silence(28, True, "plc2")])
-    keep(path, [snapshot(n, t_ns=(n + 70) * SECOND) for n in range(1 << 32, (1 << 32) + 20)])
+    keep(path, [replace(snapshot(n, t_ns=(n + 70) * SECOND), seq=(2 << 32) + n) for n in range(20)])
     opened, _ = Store.open(path, 50_000_000, "boot-1", "g")
     opened.commit(Work(lost=[Lost(EVENT, 3, OVERFLOW, 15 * SECOND, 16 * SECOND)]))
     opened.close()
