@@ -179,6 +179,14 @@ def _place(broker: str, otherwise: int) -> Place:
     return host, int(port) if colon else otherwise
 
 
+def advice(config: Config, raw: bool) -> list[str]:
+    """What is allowed and better done otherwise; `raw`: whether the journal keeps raw history."""
+    if config.sparkplug is not None and config.sparkplug.history == "raw" and not raw:
+        return ["sparkplug tells hosts nothing of an outage without raw history, expected journal: {raw: true} or "
+                "history: off"]  # fmt: skip
+    return []
+
+
 async def run(config: Config, taps: Taps, ask: Ask) -> None:
     """Publish until cancelled or, when the daemon drains, until everything is acknowledged. Reconnects by itself.
 
