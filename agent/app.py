@@ -17,6 +17,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from agent.config.plan import Plan, SinkUnit, SourceUnit
+from agent.control.deploy.fleet import Fleet
+from agent.control.deploy.vitals import Watched
 from agent.control.gate import Gate
 from agent.core.nouns import Answer, Event, Request, Snapshot, Tick, Write
 from agent.engine import maintenance, shadow
@@ -44,8 +46,9 @@ TURNS = 3.0  # a unit that has not turned for so many of its periods is stuck
 Ask = Callable[[Request], Awaitable[Answer]]
 
 
-async def run(plan: Plan, *, strict: bool = False, stop: anyio.Event | None = None) -> None:
-    """Run a plan until `stop` is set or SIGTERM or SIGINT comes. `strict`: a bug ends everything (tests)."""
+async def run(plan: Plan, *, strict: bool = False, stop: anyio.Event | None = None, fleet: Fleet | None = None) -> None:
+    """Run a plan until `stop` is set or SIGTERM or SIGINT comes. `strict`: a bug ends everything (tests). `fleet`: who
+    may say that the daemon is to start again with something else (`fleet.again`)."""
     meters.install(meters.Meters())
     stop = stop or anyio.Event()
     journal = Journal.open(plan.journal.path, plan.journal.cap_bytes, plan.journal.flush_s, plan.gateway)
@@ -55,10 +58,10 @@ async def run(plan: Plan, *, strict: bool = False, stop: anyio.Event | None = No
     out, path = partial(_out, hub, partial(_record, journal, plan.journal.raw, by_id)), plan.journal.path
     cycles = [Cycle(asset, restore.state(asset, path), inboxes[asset.id], out) for asset in plan.assets]
     by_id.update({cycle.asset.id: cycle for cycle in cycles})
-    gate = Gate(inboxes, hub.newest, partial(_audit, journal))
+    gate = Gate(inboxes, hub.newest, partial(_audit, journal), fleet)
     async with anyio.create_task_group() as keeping:
         keeping.start_soon(journal.run)
-        await _living(plan, cycles, hub, journal, gate, inboxes, stop, strict)
+        await _living(plan, cycles, hub, journal, gate, inboxes, stop, strict, fleet)
         keeping.cancel_scope.cancel()
 
 
@@ -71,9 +74,10 @@ async def _living(
     inboxes: dict[str, Inbox],
     stop: anyio.Event,
     strict: bool,
+    fleet: Fleet | None,
 ) -> None:
     """Sinks around cycles around sources, each inner ring ending before the one around it."""
-    taps = Taps(plan.gateway, hub, journal)
+    taps = Taps(plan.gateway, hub, journal, fleet.reported if fleet else None)
     for cycle in cycles:
         if plan.journal.raw:
             journal.put(records.layout(cycle.asset.id, clock.now_ns(), cycle.asset.points))
@@ -94,8 +98,10 @@ async def _living(
                 turning.start_soon(systemd.feed_watchdog)
                 systemd.notify("READY=1")
                 log.info("running: %d assets, %d sources", len(plan.assets), len(plan.sources))
+                if fleet is not None:
+                    turning.start_soon(_keep_deployed, plan, fleet, hub, journal, gate, stop, strict)
                 await _stopped(stop)
-                systemd.notify("STOPPING=1")
+                systemd.notify("RELOADING=1" if fleet and fleet.again else "STOPPING=1")
                 reading.cancel_scope.cancel()
             turning.cancel_scope.cancel()
         for cycle in cycles:
@@ -118,6 +124,17 @@ async def _stopped(stop: anyio.Event) -> None:
         waiting.start_soon(signalled)
         await stop.wait()
         waiting.cancel_scope.cancel()
+
+
+async def _keep_deployed(
+    plan: Plan, fleet: Fleet, hub: Hub, journal: Journal, gate: Gate, stop: anyio.Event, strict: bool
+) -> None:
+    """The versions of a fleet: what is tried is held against how it was before."""
+    sources = [source.id for source in plan.sources if source.type != "self"]
+    clouds = [sink.id for sink in plan.sinks if sink.type == "mqtt"]
+    watched = Watched(plan.assets, sources, clouds, hub.newest)
+    run = partial(fleet.run, watched.vitals, gate.ask, partial(_audit, journal), stop)
+    await supervise.keep("fleet", run, over=lambda: fleet.again, watched=False, strict=strict)
 
 
 def _start_sources(group: TaskGroup, plan: Plan, inboxes: dict[str, Inbox], strict: bool) -> None:
@@ -154,6 +171,7 @@ async def _checkpoints(journal: Journal, raw: bool, cycles: list[Cycle]) -> None
         await anyio.sleep(LOOK_S)
         for cycle in cycles:
             in_history = raw and number % HISTORY_STATE == 0
+            cycle.checkpoint_due = cycle.spent_ns > share_ns / 2
             if in_history or cycle.spent_ns > share_ns or (not raw and number % WITHOUT_TICKS == 0):
                 _save(journal, cycle, in_history)
 
@@ -161,7 +179,7 @@ async def _checkpoints(journal: Journal, raw: bool, cycles: list[Cycle]) -> None
 def _save(journal: Journal, cycle: Cycle, in_history: bool = False) -> None:
     """A checkpoint; `in_history` also among the ticks, where a backtest can begin."""
     body, now_ns = states.freeze(cycle.asset, cycle.state), clock.now_ns()
-    cycle.spent_ns = 0
+    cycle.spent_ns, cycle.checkpoint_due = 0, False
     journal.put(records.checkpoint(cycle.asset.id, now_ns, body))
     if in_history:
         journal.put(Entry(records.RAW, cycle.asset.id, "state", now_ns, body))
@@ -177,9 +195,11 @@ def _record(journal: Journal, raw: bool, cycles: Mapping[str, Cycle], tick: Tick
     if raw:
         journal.put(records.tick(tick))
         journal.put(records.snapshot(snapshot))
-    if any(event.change in LASTING for event in snapshot.events):
-        # No event alone can bring it back after a power cut; written with the event, which does not wait.
-        _save(journal, cycles[snapshot.asset])
+    cycle, lasting = cycles[snapshot.asset], any(event.change in LASTING for event in snapshot.events)
+    if lasting or (snapshot.summaries and cycle.checkpoint_due):
+        # What lasts is written with its event at once: no event alone can bring it back after a power cut. Others go
+        # with a summary, where the block before them ends anyway.
+        _save(journal, cycle)
     for event in snapshot.events:
         journal.put(records.event(event))
     for summary in snapshot.summaries:

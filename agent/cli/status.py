@@ -87,6 +87,7 @@ def _points(catalogue: Catalogue, snapshot: Snapshot, asset: str) -> dict[str, A
             "value": beside.get(row, value),
             "unit": point.unit,
             "status": quality.name(status),
+            **({"word": point.enum[value]} if value in point.enum else {}),
         }
         for row, (point, value, status) in enumerate(rows)
     }
@@ -98,7 +99,8 @@ def lines(tree: dict[str, Any]) -> list[str]:
     found += [f"  down: {name}" for name in tree["down"]]
     for name, cell in tree["meters"].items():
         if isinstance(cell["value"], float) and cell["value"] == cell["value"]:
-            found.append(f"  {name:32} {cell['value']:12.6g} {cell['unit']}")
+            said = cell.get("word", cell["unit"])
+            found.append(f"  {name:32} {cell['value']:12.6g} {said}")
     for asset in tree["assets"]:
         words = " ".join(f"{k}={v}" for k, v in asset["context"].items())
         found.append(f"asset {asset['id']}: {asset['mode']} {words}".rstrip() + f", cycle {asset['age_s']:.1f} s ago")

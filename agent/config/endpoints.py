@@ -92,6 +92,12 @@ def meters(source: Endpoint, tags: Sequence[Tag]) -> Sequence[Meter]:
     return tell(source.config, tags) if tell else ()
 
 
+def sink_meters(sink: Endpoint) -> Sequence[Meter]:
+    """What a sink counts, besides what is counted of every sink."""
+    tell: Callable[[Any], Sequence[Meter]] | None = getattr(sink.module, "meters", None)
+    return tell(sink.config) if tell else ()
+
+
 def _endpoints(
     section: str, find: Callable[[str], Any], tree: Tree, places: Places, out: list[Problem]
 ) -> Iterator[Endpoint]:

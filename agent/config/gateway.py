@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from agent.core.conditions import Rule
 from agent.core.nouns import Meter, Tag
 
 UNIT_BREAKER = "_breaker"  # unit_2_breaker: 0 while the unit answers
 UNIT_SILENT_S = 3.0
+TAKEN_OVER = "taken_over"
 
 # Of every source, whatever its driver counts besides.
 OF_SOURCE = (
@@ -20,18 +22,17 @@ OF_SOURCE = (
 )
 # (name after the sink's id, unit, description)
 OF_SINK = (("restarts", "1", "Times it was started again"),)
-OF_MQTT = (
-    ("mqtt/connected", "1", "1 while the broker answers"),
-    ("mqtt/published", "1", "Messages sent"),
-    ("mqtt/acknowledged", "1", "Messages that the broker confirmed"),
-    ("mqtt/pending", "1", "Messages on their way"),
-)
 OF_OPCUA = (
     ("opcua/sessions", "1", "Clients that are logged in"),
     ("opcua/values_written", "1", "Values given to the server"),
     ("opcua/notifications", "1", "Changes of values sent to clients"),
 )
-OF_TYPE = {"mqtt": OF_MQTT, "opcua": OF_OPCUA}
+OF_FLEET = (
+    ("fleet/desired", "1", "Version that the fleet wants here; 0 for none yet"),
+    ("fleet/running", "1", "Version that runs; 0 for a file of this machine"),
+    ("fleet/drift", "1", "Local changes that the fleet did not make"),
+)
+OF_TYPE = {"opcua": OF_OPCUA}
 OWN = (
     ("journal/bytes", "B", "Size of the journal"),
     ("journal/queue", "1", "Records waiting to be written"),
@@ -46,10 +47,14 @@ OWN = (
 
 
 def tags(
-    sources: Mapping[str, Sequence[Meter]], sinks: Sequence[tuple[str, str]], timed: Sequence[str] = ()
+    sources: Mapping[str, Sequence[Meter]],
+    sinks: Sequence[tuple[str, str]],
+    timed: Sequence[str] = (),
+    of_sinks: Mapping[str, Sequence[Meter]] = MappingProxyType({}),
+    fleet: bool = False,
 ) -> tuple[Tag, ...]:
-    """The gateway's own tags for these sources (id, and what its driver counts), sinks (id, type) and models
-    (`asset.model`) whose time is to be seen.
+    """The gateway's own tags for these sources (id, and what its driver counts), sinks (id, type; `of_sinks`: what each
+    counts) and models (`asset.model`) whose time is to be seen; `fleet`: it is managed by one.
 
     The address of a tag is its meter.
     """
@@ -57,26 +62,49 @@ def tags(
     names += [(f"engine/{name}_ms", "ms", f"CPU time of a step of {name}, mean of its last") for name in timed]
     for kind in dict.fromkeys(kind for _, kind in sinks):
         names += OF_TYPE.get(kind, ())
+    names += OF_FLEET if fleet else ()
     return (
-        *(_of_source(source, meter) for source, own in sources.items() for meter in (*OF_SOURCE, *own)),
+        *(_of_unit(source, meter) for source, own in sources.items() for meter in (*OF_SOURCE, *own)),
+        *(_of_unit(sink, meter) for sink, own in of_sinks.items() for meter in own),
         *(Tag(id=f"gateway/{name}", address=name, unit=unit, description=text) for name, unit, text in (*names, *OWN)),
     )
 
 
-def _of_source(source: str, meter: Meter) -> Tag:
-    name = f"{source}/{meter.name}"
-    return Tag(f"gateway/{name}", name, unit=meter.unit, enum=meter.enum, description=f"{source}: {meter.description}")
+def _of_unit(unit: str, meter: Meter) -> Tag:
+    name = f"{unit}/{meter.name}"
+    return Tag(f"gateway/{name}", name, unit=meter.unit, enum=meter.enum, description=f"{unit}: {meter.description}")
 
 
-def rules(sources: Mapping[str, Sequence[Meter]]) -> tuple[Rule, ...]:
-    """One event a device that does not answer, and one a unit behind it; not one a tag."""
+def rules(
+    sources: Mapping[str, Sequence[Meter]], of_sinks: Mapping[str, Sequence[Meter]] = MappingProxyType({})
+) -> tuple[Rule, ...]:
+    """One event a device that does not answer, and one a unit behind it, not one a tag; one a sink pushed out."""
     units = [
         (source, meter.name.removesuffix(UNIT_BREAKER))
         for source, meters in sources.items()
         for meter in meters
         if meter.name.startswith("unit_") and meter.name.endswith(UNIT_BREAKER)
     ]
-    return (*(_silent_source(source) for source in sources), *(_silent_unit(source, unit) for source, unit in units))
+    pushed = [sink for sink, meters in of_sinks.items() if any(meter.name == TAKEN_OVER for meter in meters)]
+    return (
+        *(_silent_source(source) for source in sources),
+        *(_silent_unit(source, unit) for source, unit in units),
+        *(_pushed_out(sink) for sink in pushed),
+    )
+
+
+def _pushed_out(sink: str) -> Rule:
+    point = f"{sink}/{TAKEN_OVER}"
+    return Rule(
+        id=f"{sink}.{TAKEN_OVER}",
+        point=point,
+        kind="communication",
+        side="high",
+        limit=0.5,
+        category="event",
+        of=point,
+        message=f"{sink}: another client seems to use our client id; each id may be used once",
+    )
 
 
 def _silent_source(source: str) -> Rule:

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from agent.config import gateway, kinds, pairing
 from agent.config.consistency import FEED, GATEWAY, MODE, SELF
 from agent.config.derived import trees
-from agent.config.endpoints import meters
+from agent.config.endpoints import meters, sink_meters
 from agent.config.load import Loaded, LoadedAsset, read_from
 from agent.config.model import Model as ConfigModel
 from agent.config.rules import modes_of, rules_of
@@ -185,7 +185,9 @@ def _heartbeats(loaded: LoadedAsset) -> tuple[Heartbeat, ...]:
 
 def _gateway(loaded: Loaded, read: Sequence[SourceUnit], timed: Sequence[str], epoch: int) -> Asset:
     sources = {s.id: meters(s, unit.tags) for s, unit in zip(loaded.sources, read, strict=True)}
-    tags = gateway.tags(sources, [(FEED, FEED), *((s.id, s.type) for s in loaded.sinks)], timed)
+    of_sinks = {s.id: sink_meters(s) for s in loaded.sinks}
+    sinks = [(FEED, FEED), *((s.id, s.type) for s in loaded.sinks)]
+    tags = gateway.tags(sources, sinks, timed, of_sinks, loaded.file.gateway.managed == "fleet")
     return Asset(
         id=GATEWAY,
         epoch=epoch,
@@ -194,7 +196,7 @@ def _gateway(loaded: Loaded, read: Sequence[SourceUnit], timed: Sequence[str], e
         names=Names(tag.address for tag in tags),
         points=(*_measured(tags), _mode_point(GATEWAY)),
         modes=Modes(otherwise=Mode.RUNNING),
-        rules=gateway.rules(sources),
+        rules=gateway.rules(sources, of_sinks),
         stale_s=tuple(3.0 * tag.scan_s for tag in tags),
     )
 
@@ -212,6 +214,7 @@ def _measured(tags: Sequence[Tag]) -> tuple[Point, ...]:
             description=t.description,
             type=t.published_type,
             deadband=t.deadband,
+            trace=t.trace,
         )
         for t in tags
     )

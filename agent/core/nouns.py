@@ -86,7 +86,8 @@ class Role(StrEnum):
 class Tag:
     """Where a value is read. `id` is `asset/group/name`; `address` and `options` are in the words of its driver.
 
-    `phase_s`: when within its scan period it is read. `beyond`: what becomes of one outside [eu_lo, eu_hi].
+    `phase_s`: when within its scan period it is read. `beyond`: what becomes of one outside [eu_lo, eu_hi]. `trace`: by
+    how much the trace in its summaries may be off, in its unit; NaN for no trace.
     """
 
     id: str
@@ -107,6 +108,7 @@ class Tag:
     writable: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
+    trace: float = float("nan")
 
     @property
     def kind(self) -> Kind:
@@ -148,6 +150,7 @@ class Point:
 
     `type`: bool, int8 .. uint64 or float32 where each value of a number is one of those, else "" (float64).
     `deadband`: a change up to this, in its unit, is not worth telling to whoever is told of changes.
+    `trace`: by how much its trace may be off; NaN for no trace.
     """
 
     id: str
@@ -161,6 +164,7 @@ class Point:
     description: str = ""
     type: str = ""
     deadband: float = 0.0
+    trace: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,12 +416,26 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """Points of lines, those of one tag side by side in the order of time: row i4[k] of the tag, t_ns i8[k], value
+    f8[k]; NaN where a line is cut. Between two of them the line is straight."""
+
+    row: I4
+    t_ns: I8
+    value: F8
+
+
+NO_TRACE = Trace(np.zeros(0, np.int32), NO_STAMPS, np.zeros(0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Summary:
     """One closed window of one asset. Columns over `names`: min, mean, max, last, std f8[n]; good f8[n] share of time.
 
-    mean, std and good are weighted by time at the resolution of a cycle; `score_max` is NaN without a detector. Of
+    mean, std and good are weighted by time (`core.window`); `score_max` is NaN without a detector. Of
     texts and arrays the numbers are NaN; `arrays` has the last of each array by row. `figures`, `findings`: the last
-    numbers and words of models about the machine and themselves (health, life, trust ...), by relative id.
+    numbers and words of models about the machine and themselves (health, life, trust ...), by relative id. `trace`: of
+    the tags that have one (`core.swinging`), `row` among `names`.
     """
 
     asset: str
@@ -437,6 +455,7 @@ class Summary:
     arrays: Mapping[int, F8] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
     findings: Mapping[str, str] = field(default_factory=dict)
+    trace: Trace = NO_TRACE
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class Cycle:
         self.asset = asset
         self.state = state
         self.spent_ns = 0  # on steps since its last checkpoint
+        self.checkpoint_due = False
         self._inbox = inbox
         self._timing = Timing(asset)
         self._outcome = outcome
@@ -54,6 +55,7 @@ class Cycle:
         meters.current().add("engine/ticks")
         for fault in snapshot.faults:
             log.error("%s: model %s: %s", self.asset.id, fault.component, fault.text)
+            meters.current().add(f"model {self.asset.id}/{fault.component}/faults")
         for command in self._timing.commands():
             self._inbox.command(command)
         self._outcome(tick, snapshot)

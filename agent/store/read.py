@@ -111,6 +111,20 @@ class Reader(Rows):
         for record in between.records(self, RAW, asset, start_ns, end_ns, after=after):
             yield from _within(record, kinds, start_ns, end_ns)
 
+    def history(self, asset: str, start_ns: int, end_ns: int, after: int = 0) -> Record | None:
+        """The next block of raw history of an asset after record `after`, of start_ns <= wall time < end_ns."""
+        return next(between.records(self, RAW, asset, start_ns, end_ns, after=after, at_once=1), None)
+
+    def back(self, asset: str, number: int, most: int = 1) -> Found:
+        """Blocks of raw history of an asset from record `number` back."""
+        return self.found("class = ? AND asset = ? AND id <= ? ORDER BY id DESC", (RAW, asset, number), most)
+
+    def of_sequence(self, class_: str, epoch: int, first: int, last: int, most: int = AT_ONCE) -> Found:
+        """Records of a class and epoch, of the sequence numbers first to last."""
+        return self.found(
+            "class = ? AND epoch = ? AND seq BETWEEN ? AND ? ORDER BY seq", (class_, epoch, first, last), most
+        )
+
     def unacknowledged(
         self,
         dest: str,
@@ -147,7 +161,7 @@ class Reader(Rows):
         holes: dict[int, Ranges] = {}
         for epoch, first, last in self.all("SELECT epoch, first, last FROM gap WHERE class = ?", (class_,)):
             holes.setdefault(epoch, []).append((first, last))
-        for epoch, first, last in self._spans(class_):
+        for epoch, first, last in self.spans(class_):
             done = intervals.union([*known.get(epoch, []), *holes.get(epoch, [])])
             missing += last - first + 1 - intervals.size(intervals.intersection([(first, last)], done))
         return missing
@@ -159,7 +173,7 @@ class Reader(Rows):
             known[epoch] = intervals.union([*known.get(epoch, []), *ranges])
         return known
 
-    def _spans(self, class_: str) -> Iterator[tuple[int, int, int]]:
+    def spans(self, class_: str) -> Iterator[tuple[int, int, int]]:
         """(epoch, first seq, last seq) of each epoch of a class that has records."""
         epoch = -1
         while True:

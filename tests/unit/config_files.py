@@ -6,7 +6,7 @@ from typing import Literal
 
 from agent.config import kinds
 from agent.config.model import Model
-from agent.core.nouns import Point, Role
+from agent.core.nouns import Meter, Point, Role
 
 YAML = """\
 gateway: {id: g1}
@@ -121,7 +121,10 @@ def real_kinds_in_name(monkeypatch):
 
         return find
 
-    sink, feed = (SimpleNamespace(Config=config, run=None) for config in (Sink, Feed))
+    def meters(config):
+        return (Meter("pending"), Meter("taken_over"))
+
+    sink, feed = SimpleNamespace(Config=Sink, run=None, meters=meters), SimpleNamespace(Config=Feed, run=None)
     driver = SimpleNamespace(Config=Driver, run=None, check=check)
     monkeypatch.setattr(kinds, "driver", found({"modbus": driver, "opcua": driver, "self": driver}))
     monkeypatch.setattr(kinds, "sink", found({"mqtt": sink, "feed": feed}))
