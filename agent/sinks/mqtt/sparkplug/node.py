@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 
 import anyio
 from anyio import to_thread
@@ -53,10 +54,11 @@ class Naming:
         """Of a message of the node, or of one of its devices; NCMD, DDATA and so on are verbs."""
         return "/".join(filter(None, ("spBv1.0", self.group, verb, self.node, device)))
 
-    def by_alias(self) -> dict[int, str]:
-        """Name of each metric by its alias, with its device."""
-        points = {m.alias: f"{name}/{m.name}" for name, device in self.devices.items() for m in device.metrics}
-        return points | {alias: name for name, alias in self.aliases.given.items()}
+    def named(self, alias: int) -> str:
+        """A metric by its alias, with its device."""
+        points = ((m.alias, f"{name}/{m.name}") for name, device in self.devices.items() for m in device.metrics)
+        given = ((number, name) for name, number in self.aliases.given.items())
+        return next((name for number, name in chain(given, points) if number == alias), f"alias {alias}")
 
 
 @dataclass(slots=True)
