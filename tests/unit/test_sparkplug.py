@@ -22,20 +22,20 @@ DEVICE = metrics.devices(CATALOGUE)["a"]
 NAN = float("nan")
 
 
-def snapshot(level=1.0, count=3.0, word="on", wave=(1.0,), status=(0, 0, 0, 0), conditions=(), t_ns=10):
+def snapshot(level=1.0, count=3.0, word="on", wave=(1.0,), status=(0, 0, 0, 0), conditions=(), t_ns=10_000_000):
     status = np.array(status, np.uint32)
     value = np.where(quality.bad_mask(status), NAN, np.array([level, count, NAN, NAN]))
-    return Snapshot("a", 1, 1, t_ns, value, status, np.full(4, t_ns - 1), np.zeros(4, np.int64), {2: word},
+    return Snapshot("a", 1, 1, t_ns, value, status, np.full(4, t_ns - 1_000_000), np.zeros(4, np.int64), {2: word},
                     Mode.RUNNING, {}, conditions, None, (), (), (), arrays={3: np.array(wave)})  # fmt: skip
 
 
 def told(first, *later):
     """Names and values told of each of `later`, after everything of `first` was."""
     aliases = metrics.Aliases(100)
-    known, _ = changes.everything(DEVICE, first, aliases, int)
+    known, _ = changes.everything(DEVICE, first, aliases, 0)
     rounds = []
     for one in later:
-        known, readings = changes.differing(DEVICE, known, one, aliases, int)
+        known, readings = changes.differing(DEVICE, known, one, aliases, 0)
         rounds.append({r.metric.name: r.value for r in readings})
     return rounds
 
@@ -100,13 +100,13 @@ def test_a_slow_drift_is_told_against_what_was_told_and_not_the_sample_before():
 
 def test_a_change_of_status_is_told_within_the_deadband_and_with_its_quality():
     aliases = metrics.Aliases(100)
-    known, _ = changes.everything(DEVICE, snapshot(), aliases, int)
+    known, _ = changes.everything(DEVICE, snapshot(), aliases, 0)
     bad = snapshot(status=(quality.BAD_SENSOR_FAILURE, 0, 0, 0))
-    known, (gone,) = changes.differing(DEVICE, known, bad, aliases, int)
+    known, (gone,) = changes.differing(DEVICE, known, bad, aliases, 0)
     assert (gone.value, gone.status, gone.wall_ms) == (None, quality.BAD_SENSOR_FAILURE, 10)
-    known, (back,) = changes.differing(DEVICE, known, snapshot(1.1), aliases, int)
+    known, (back,) = changes.differing(DEVICE, known, snapshot(1.1), aliases, 0)
     assert (back.value, back.status, back.wall_ms) == (1.1, quality.GOOD, 9)
-    assert changes.differing(DEVICE, known, snapshot(1.2, status=(0x500, 0, 0, 0)), aliases, int)[1] == []  # info bits
+    assert changes.differing(DEVICE, known, snapshot(1.2, status=(0x500, 0, 0, 0)), aliases, 0)[1] == []  # info bits
 
 
 def test_texts_and_arrays_are_compared_whole():
@@ -117,11 +117,11 @@ def test_texts_and_arrays_are_compared_whole():
 @given(st.lists(st.tuples(st.floats(-5, 5) | st.just(NAN), st.sampled_from([0, quality.UNCERTAIN, quality.BAD]))))
 def test_a_host_is_never_further_off_than_the_deadband(samples):
     aliases, knows = metrics.Aliases(100), {}
-    known, readings = changes.everything(DEVICE, snapshot(), aliases, int)
+    known, readings = changes.everything(DEVICE, snapshot(), aliases, 0)
     for level, status in samples:
         knows |= {r.metric.name: r.value for r in readings}
         one = snapshot(level, status=(status, 0, 0, 0))
-        known, readings = changes.differing(DEVICE, known, one, aliases, int)
+        known, readings = changes.differing(DEVICE, known, one, aliases, 0)
         knows |= {r.metric.name: r.value for r in readings}
         true = one.value[0]
         assert (knows["x/level"] is None) == np.isnan(true)
@@ -133,7 +133,7 @@ def test_conditions_are_metrics_of_the_device_with_aliases_that_stay():
         return Condition("a/x/level.high", "a", "a/x/level", "limit", "alarm", active=active,
                          acknowledged=acknowledged, since_ns=since_ns)  # fmt: skip
 
-    before, after = (snapshot(conditions=(c,)) for c in (condition(False, True, 0), condition(True, False, 7)))
+    before, after = (snapshot(conditions=(c,)) for c in (condition(False, True, 0), condition(True, False, 7_000_000)))
     assert told(before, after, after) == [
         {f"conditions/x/level.high/{key}": value for key, value in
          {"active": True, "acknowledged": False, "since": 7.0}.items()}, {},
@@ -141,7 +141,7 @@ def test_conditions_are_metrics_of_the_device_with_aliases_that_stay():
     aliases = metrics.Aliases(100)
     first, again = (metrics.of_condition(condition(True, True, 1), aliases) for _ in range(2))
     assert [m.alias for m in first] == [m.alias for m in again] == [100, 101, 102]
-    assert not changes.same_metrics(changes.everything(DEVICE, snapshot(), aliases, int)[0], after)
+    assert not changes.same_metrics(changes.everything(DEVICE, snapshot(), aliases, 0)[0], after)
 
 
 @pytest.mark.parametrize(

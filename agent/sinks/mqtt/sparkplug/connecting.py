@@ -18,7 +18,7 @@ from agent.sinks.mqtt.faults import WORDS, Fault, LinkError
 from agent.sinks.mqtt.form import Out
 from agent.sinks.mqtt.link import connected
 from agent.sinks.mqtt.sparkplug import bdseq, metrics, payload
-from agent.sinks.mqtt.sparkplug.node import Naming, wall_ms
+from agent.sinks.mqtt.sparkplug.node import Naming, now_ms
 from agent.sinks.mqtt.sparkplug.session import HostAway, Session
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class _Connecting:
         config, naming = self._config, self._naming
         self._bdseq = bdseq.following(self._bdseq)
         await self._save()
-        will = Out(naming.topic("NDEATH"), payload.death(self._bdseq, wall_ms(clock.now_ns())))
+        will = Out(naming.topic("NDEATH"), payload.death(self._bdseq, now_ms()))
         client_id = config.client_id or f"{self._taps.gateway}-{config.id}"
         async with connected(config, client_id, will, place, lasting=False) as link:
             self._opened = True
