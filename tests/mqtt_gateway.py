@@ -48,7 +48,7 @@ def event(n, t_ns=None, change="raised", condition=HIGH):
 
 
 @asynccontextmanager
-async def gateway(folder, broker, name, born="birth", catalogue=None, **options):
+async def gateway(folder, broker, name, born=None, catalogue=None, **options):
     """`born`: part of the topic of what it says first."""
     counters = meters.install(meters.Meters())
     catalogue = catalogue or Catalogue(name, 1, POINTS, (Part("tank", 0, 3, "Tank"),))
@@ -61,7 +61,7 @@ async def gateway(folder, broker, name, born="birth", catalogue=None, **options)
         group.start_soon(journal.run)
         async with anyio.create_task_group() as sinks:
             sinks.start_soon(mqtt.run, config, Taps(name, hub, journal), gate.ask)
-            await heard.until(lambda h: [t for t, _, _ in h.messages if name in t and born in t])
+            await heard.until(lambda h: h.of(born or f"{name}/birth"))
             own = SimpleNamespace(name=name, port=broker.port, journal=journal, heard=heard, inbox=inbox, hub=hub,
                                   audits=audits, counters=counters)  # fmt: skip
             yield own

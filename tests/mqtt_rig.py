@@ -87,7 +87,7 @@ class Listener:
         async for text in stream:
             *lines, rest = (rest + text).split("\n")
             for line in lines:
-                topic, retained, payload = line.split(" ", 2)
+                topic, retained, payload = line.rsplit(" ", 2)
                 if topic.endswith("/request"):
                     continue  # what we ask ourselves need not make sense
                 content = bytes.fromhex(payload)
