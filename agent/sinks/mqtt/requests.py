@@ -99,19 +99,19 @@ class Desk:
 
     async def _done(self, tree: Tree) -> bytes:
         do = asked.word(tree, "do")
-        if do == "write":
-            raise RequestError(
-                "no message from the cloud writes a register: writing goes through the gateway's own gate"
-            )
-        if do not in self._config.requests:
-            off = f"{do} is not switched on here" if do in get_args(Wish) else f"{do!r} is not known"
-            raise RequestError(f"{off}, expected one of {', '.join(self._config.requests)}")
         self._bucket, wait_s = bucket.taken(self._bucket, 1, clock.now_ns())
         if wait_s:
             self._bucket, _ = bucket.taken(self._bucket, -1, clock.now_ns())
             raise RequestError(
                 f"too many requests, expected {A_MINUTE:g} a minute at most: ask again in {wait_s:.0f} s"
             )
+        if do == "write":
+            target = str(tree.get("target"))[: asked.LONGEST_TEXT]
+            await self._ask(self._request(tree, target, {}))  # which refuses it, and writes down who tried
+            raise RequestError("no message from the cloud writes a register: a person at the gateway may")
+        if do not in self._config.requests:
+            off = f"{do} is not switched on here" if do in get_args(Wish) else f"{do!r} is not known"
+            raise RequestError(f"{off}, expected one of {', '.join(self._config.requests)}")
         return await self._does[do](tree)
 
     async def _resend(self, tree: Tree) -> bytes:
