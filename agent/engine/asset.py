@@ -139,7 +139,7 @@ class Asset:
     """All that is fixed about an asset. `points` (m, ids absolute) are: one measured per tag in order, then
     `<id>/state/mode`, then the points of each model (each pair) in turn, then those of `texts`, which say the same as
     long as the configuration holds (row: text). `derived`: the tags that are not read but computed. `absent`: models
-    that could not be loaded, and why."""
+    that could not be loaded, and why. `key`: the hash of all this but the epoch."""
 
     id: str
     epoch: int
@@ -158,6 +158,7 @@ class Asset:
     texts: Mapping[int, str] = field(default_factory=dict)
     pairs: tuple[Pair, ...] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
+    key: str = ""
 
     @property
     def stale_ns(self) -> I8:

@@ -154,6 +154,7 @@ class _Frozen:
     memories: Kept = field(default_factory=Kept)
     maintenance: Maintenance = Maintenance()
     comparisons: Mapping[str, _Compared] = field(default_factory=dict)
+    key: str = ""
 
 
 def freeze(asset: Asset, state: State) -> bytes:
@@ -189,6 +190,7 @@ def freeze(asset: Asset, state: State) -> bytes:
             pair.name: _Compared(*_identity(asset, pair), c)
             for pair, c in zip(asset.pairs, state.comparisons, strict=True)
         },
+        asset.key,
     )
     return wire.encode(frozen)
 
@@ -235,6 +237,12 @@ def thaw(asset: Asset, checkpoint: bytes) -> State:
         window=_window(asset, frozen.window),
         models=models,
     )
+
+
+def fits(asset: Asset, checkpoint: bytes) -> bool:
+    """Whether a checkpoint is of this very asset, so that the ticks after it give what they gave then."""
+    frozen = wire.decode(_Frozen, checkpoint)
+    return frozen.key == asset.key and frozen.tags == tuple(asset.names)
 
 
 def _window(asset: Asset, known: Window) -> Window:

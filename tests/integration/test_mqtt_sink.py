@@ -1,83 +1,27 @@
 """The MQTT sink against a real mosquitto (packages mosquitto and mosquitto-clients; skipped without them)."""
 
 import gc
-import math
 import os
 import signal
 import subprocess
 import sys
-from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
 import anyio
-import numpy as np
 import pytest
+from mqtt_daemon import CATALOGUE, daemon, event, published, summary, texts, until
 from mqtt_rig import Door, Mosquitto, free_port, listening, program, subscribed
 
-from agent.core.nouns import Catalogue, Condition, Event, Mode, Part, Point, Role, Summary
 from agent.runtime import clock, meters
 from agent.runtime.hub import Hub
 from agent.runtime.journal import Journal
 from agent.runtime.taps import Taps
 from agent.sinks import mqtt
 from agent.sinks.mqtt.link import connected
-from agent.store import record
 from agent.store.read import Reader
 
 pytestmark = pytest.mark.anyio
-POINTS = (
-    Point("tank/lower/level", Role.MEASURED, unit="m", eu_lo=0, eu_hi=2, description="Füllstand"),
-    Point("tank/lower/level.expected", Role.EXPECTED, of="tank/lower/level", unit="m"),
-    Point("tank/drive/state", Role.MEASURED, enum={0: "off", 1: "on"}),
-)
-CATALOGUE = Catalogue("gw1", 3, POINTS, (Part("tank", 0, 3, "Tank", "two-tank@1", ("site", "area")),))
-
-
-def event(n):
-    state = Condition("tank/lower/level.high", "tank", "tank/lower/level", "limit", "alarm", "high", True, False,
-                      clock.now_ns(), value=1.9, limit=1.8)  # fmt: skip
-    return record.event(Event(f"tank-{n}-1", "tank", clock.now_ns(), "raised", f"event {n}", condition=state))
-
-
-def summary(n, names=("lower/level", "lower/flow", "upper/level")):
-    end = clock.now_ns()
-    column = np.array([1.0 + n, 1 / 3, math.nan])
-    return record.summary(Summary("tank", end - 10**10, end, Mode.RUNNING, {"product": "water"}, "window",
-                                  names, column, column, column, column,
-                                  column / 10, np.array([1.0, 2 / 3, 0.0]), math.nan))  # fmt: skip
-
-
-class Counters(meters.Meters):
-    """Zero, too, is a count."""
-
-    def read(self, name):
-        return super().read(name) or 0
-
-
-@asynccontextmanager
-async def daemon(folder, port, **options):
-    """A journal and an MQTT sink on it, as the daemon has them."""
-    counters = meters.install(Counters())
-    journal, hub = Journal.open(folder / "journal.db", 64 << 20, 10.0, "gw1"), Hub(CATALOGUE)
-    config = mqtt.Config(host="127.0.0.1", port=port, **options)
-    async with anyio.create_task_group() as group:
-        group.start_soon(journal.run)
-        async with anyio.create_task_group() as sinks:
-            sinks.start_soon(mqtt.run, config, Taps("gw1", hub, journal), None)
-            yield journal, counters
-            sinks.cancel_scope.cancel()
-        group.cancel_scope.cancel()
-
-
-async def until(condition, seconds=20):
-    with anyio.fail_after(seconds):
-        while not condition():
-            await anyio.sleep(0.02)
-
-
-def texts(listener):
-    return {m["text"] for m in listener.of("/event/")}
 
 
 async def test_a_subscriber_receives_birth_status_summary_and_event(tmp_path):
@@ -383,8 +327,3 @@ async def test_what_others_publish_is_taken_and_what_came_while_we_were_away_too
             taken.clear()
             await published(broker.port, "x/y/request", "meanwhile")
             await published(broker.port, "x/y/z/request", "of nobody")
-
-
-async def published(port, topic, text):
-    pub = program("mosquitto_pub", "mosquitto-clients")
-    await anyio.run_process([pub, "-p", str(port), "-t", topic, "-q", "1", "-m", text])

@@ -31,8 +31,8 @@ def cycles(count, seed=3):
         high = Condition("m/a.high", "m", "m/a", "limit", "alarm", value=float(value[-1]), limit=0.1, since_ns=t_ns)
         yield (
             Tick("m", 1, RUN + n, t_ns, (batch,)),
-            Snapshot("m", 1, RUN + n, t_ns, value, status, times, zeros, {3: f"text {n // 20}"}, Mode.RUNNING, {}, (high,),
-                     None, (), (), ()),
+            Snapshot("m", 1, RUN + n, t_ns, value, status, times, zeros, {3: f"text {n // 20}"}, Mode.RUNNING, {},
+                     (high,), None, (), (), ()),
         )  # fmt: skip
 
 

@@ -122,7 +122,7 @@ def test_rules_come_from_limits_deviations_and_sources(tmp_path):
     assert [(r.id, r.point, r.limit, r.category, r.message) for r in own.rules] == [
         ("plc1.communication", "plc1/connected", 0.5, "event", "plc1 does not answer"),
         ("plc2.communication", "plc2/connected", 0.5, "event", "plc2 does not answer"),
-        ("mqtt.taken_over", "mqtt/taken_over", 0.5, "event", "mqtt: another client seems to connect with our client id"
+        ("mqtt.taken_over", "mqtt/taken_over", 0.5, "event", "mqtt: another client seems to use our client id"
          "; each id may be used once"),
     ]  # fmt: skip
     assert own.rules[0].modes == set(Mode)

@@ -59,7 +59,7 @@ def test_the_next_broker_has_its_turn_and_only_a_whole_round_makes_the_waits_gro
 
 def test_a_connection_that_held_begins_at_the_first_and_one_that_did_not_leads_on():
     tried = Tries(turn=1, failures=7)
-    assert after(tried, Fault.HUNG_UP, STEADY_NS + 1, 3)[0] == Tries(0, 1, 1)
+    assert after(tried, Fault.HUNG_UP, STEADY_NS + 1, 3)[0] == Tries(0, 1, 1, 0, Fault.HUNG_UP)
     assert after(tried, Fault.HUNG_UP, STEADY_NS - 1, 3)[0].turn == 2
 
 
@@ -78,6 +78,7 @@ def test_a_broker_that_hangs_up_again_and_again_means_another_client_with_our_id
     tries = Tries()
     for n in range(4):
         assert tries.taken_over == max(0, n - 2)
+        assert (tries.fault is Fault.TAKEN_OVER) == (n == 3)
         tries, _ = after(tries, Fault.HUNG_UP, S, 1)
     for _ in range(9):  # never let in is something else
         tries, _ = after(tries, Fault.HUNG_UP, 0, 1)

@@ -24,6 +24,7 @@ from agent.config.model import Model
 from agent.core.nouns import Answer, Meter, Request
 from agent.sinks.mqtt import demands
 from agent.sinks.mqtt.faults import WORDS
+from agent.sinks.mqtt.sparkplug.settings import Settings as Sparkplug
 
 if TYPE_CHECKING:
     from agent.runtime.taps import Taps
@@ -150,6 +151,10 @@ class Config(Model):
     values_every_s: float = pydantic.Field(
         1.0, ge=0.05, le=86400, description="With uns: how often a value that changes is published at most"
     )
+    sparkplug: Sparkplug | None = pydantic.Field(
+        None,
+        description="Of format: sparkplug_b, and needed there: group_id and more (edgetwin config options sparkplug)",
+    )
     max_in_flight: int = pydantic.Field(20, ge=1, le=1000, description="Messages sent and not acknowledged yet")
 
     @pydantic.field_validator("prefix")
@@ -192,6 +197,12 @@ class Config(Model):
             raise ValueError("password_file needs user")
         for problem in demands.problems(self):
             raise ValueError(problem)
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _of_its_format(self) -> Config:
+        if (self.format == "sparkplug_b") != (self.sparkplug is not None):
+            raise ValueError("format: sparkplug_b and the key sparkplug (group_id at least) go together")
         return self
 
     @property

@@ -46,6 +46,7 @@ class Tries:
     failures: int = 0
     hung_up: int = 0
     taken_over: int = 0
+    fault: Fault = Fault.NONE
 
 
 def after(tries: Tries, fault: Fault, held_ns: int, brokers: int) -> tuple[Tries, float]:
@@ -55,11 +56,12 @@ def after(tries: Tries, fault: Fault, held_ns: int, brokers: int) -> tuple[Tries
     hung_up = before.hung_up + 1 if fault is Fault.HUNG_UP and held_ns else 0
     pushed_out = fault is Fault.TAKEN_OVER or hung_up >= HUNG_UP_OFTEN
     turn = 0 if steady else (tries.turn + 1) % brokers
-    found = Tries(turn, before.failures + 1, hung_up, before.taken_over + pushed_out)
-    if pushed_out:
-        return found, PUSHED_OUT.wait_s(found.taken_over)
-    rounds = 1 + (found.failures - 1) // brokers  # one broker after the other is no reason to wait longer
-    return found, BACKOFF.wait_s(rounds if turn == 0 else 1)
+    taken_over, found = before.taken_over + pushed_out, Fault.TAKEN_OVER if pushed_out else fault
+    rounds = 1 + before.failures // brokers  # one broker after the other is no reason to wait longer
+    wait_s = BACKOFF.wait_s(rounds if turn == 0 else 1)
+    if fault is Fault.TAKEN_OVER:  # said by the broker; what only looks like it may be a line that comes and goes
+        wait_s = PUSHED_OUT.wait_s(taken_over)
+    return Tries(turn, before.failures + 1, hung_up, taken_over, found), wait_s
 
 
 @dataclass(slots=True)
@@ -79,7 +81,6 @@ async def keep(config: Config, client_id: str, will: Callable[[], Out | None], s
     _begin(config.id)
     now: _Connection | None = None
     while True:
-        held_ns = 0
         try:
             now = now or await _opened(config, client_id, will(), tries.turn)
             now = await _used(config, client_id, will, session, now)
@@ -88,15 +89,13 @@ async def keep(config: Config, client_id: str, will: Callable[[], Out | None], s
             tries = Tries()
             continue
         except OSError as error:
-            held_ns = clock.now_ns() - now.since_ns if now else 0
-            fault = _fault(error, now)
-            _tell(config, tries, fault, error)
-            tries, wait_s = after(tries, fault, held_ns, len(config.places))
+            held_ns, place = clock.now_ns() - now.since_ns if now else 0, config.places[tries.turn]
+            tries, wait_s = after(tries, _fault(error, now), held_ns, len(config.places))
+            _tell(config, tries, place, error)
             now = None
         finally:
             counters.set(f"{config.id}/connected", 0)
             counters.set(f"{config.id}/broker", 0)
-        counters.set(f"{config.id}/taken_over", tries.taken_over)
         await anyio.sleep(wait_s)
         counters.add(f"{config.id}/reconnects")
 
@@ -177,13 +176,14 @@ def _fault(error: OSError, now: _Connection | None) -> Fault:
     return Fault.NONE if fault is Fault.TAKEN_OVER and now is not None and now.trying_another else fault
 
 
-def _tell(config: Config, tries: Tries, fault: Fault, error: OSError) -> None:
-    meters.current().add(f"{config.id}/errors")
-    meters.current().set(f"{config.id}/fault", fault)
-    loud = tries.failures < len(config.places) or fault is Fault.TAKEN_OVER
+def _tell(config: Config, tries: Tries, place: Place, error: OSError) -> None:
+    counters, fault = meters.current(), tries.fault
+    counters.add(f"{config.id}/errors")
+    counters.set(f"{config.id}/fault", fault)
+    counters.set(f"{config.id}/taken_over", tries.taken_over)
+    loud = tries.failures <= len(config.places) or fault is Fault.TAKEN_OVER
     said = WORDS[fault] if fault in (Fault.NONE, Fault.TAKEN_OVER, Fault.FILE) else f"the broker {WORDS[fault]}"
-    where = address(config.places[tries.turn])
-    log.log(logging.WARNING if loud else logging.DEBUG, "%s: %s: %s: %s", config.id, where, said, error)
+    log.log(logging.WARNING if loud else logging.DEBUG, "%s: %s: %s: %s", config.id, address(place), said, error)
 
 
 def address(place: Place) -> str:

@@ -26,7 +26,7 @@ WORDS = {
     Fault.REFUSED_US: "refuses us: name, password, certificate or client id",
     Fault.TLS: "TLS: its certificate or ours is not accepted",
     Fault.REFUSED_MESSAGE: "refuses a message or subscription: our rights or its quota",
-    Fault.TAKEN_OVER: "another client connects with our client id",
+    Fault.TAKEN_OVER: "another client seems to use our client id",
     Fault.HUNG_UP: "has closed the connection",
     Fault.FILE: "a file of ours cannot be read: password or certificate",
 }

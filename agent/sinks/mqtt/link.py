@@ -8,6 +8,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import aiomqtt
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-AT_LEAST_ONCE = 1
+AT_MOST_ONCE, AT_LEAST_ONCE = 0, 1
 VERSIONS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 
 # Messages kept for a subscription that is still to come: a broker's session sends what waited as soon as we connect.
@@ -35,6 +36,8 @@ MOST_EARLY = 256
 
 # So long the broker keeps our session while we are away.
 SESSION_S = 7 * 86400
+
+NEVER_SUBSCRIBED = "edgetwin/there-and-back"
 
 # The library pings after one keep-alive of silence and gives up after a second one, and looks each `LOOK` of one:
 # 2 * (0.7 + 0.025) of what is configured is less than 1.5.
@@ -44,8 +47,6 @@ SESSION_TAKEN_OVER = 0x8E
 KEEP_ALIVE_TIMEOUT = 0x8D
 
 Take = Callable[[str, bytes], None]
-
-
 Hear = Callable[[Heard], None]
 
 
@@ -53,7 +54,7 @@ class _RefusedError(aiomqtt.MqttError):
     """The broker is there, and does not want what we have."""
 
 
-class _Client(aiomqtt.Client):
+class Client(aiomqtt.Client):
     """aiomqtt takes every acknowledgement for a success; that of MQTT 5 can say that the message was refused."""
 
     _left = False
@@ -119,6 +120,12 @@ class _Client(aiomqtt.Client):
         if self._left:
             self._loop.call_soon_threadsafe(self.hang_up)
 
+    def parting_with_will(self) -> None:
+        """Whenever we go of our own will, too, the broker sends the last will (MQTT 5 only)."""
+        part = self._client.disconnect
+        reason = ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message")
+        self._client.disconnect = lambda *_: part(reason)  # type: ignore[method-assign]
+
     def hang_up(self) -> None:
         """Close what a failed, broken or abandoned connection has left open."""
         self._left = True
@@ -128,7 +135,7 @@ class _Client(aiomqtt.Client):
 class Link:
     """An open connection."""
 
-    def __init__(self, client: _Client, timeout_s: float) -> None:
+    def __init__(self, client: Client, timeout_s: float) -> None:
         """Use `connected`."""
         self._client, self._timeout_s = client, timeout_s
 
@@ -141,7 +148,24 @@ class Link:
         try:
             await self._client.publish(topic, payload, AT_LEAST_ONCE, retain, properties, timeout=self._timeout_s)
         except aiomqtt.MqttError as error:
-            raise _told(error) from error
+            raise told(error) from error
+
+    async def publish_once(self, topic: str, payload: bytes) -> None:
+        """Hand over a message that nobody acknowledges (QoS 0); returns once the system's socket has it."""
+        try:
+            await self._client.publish(topic, payload, AT_MOST_ONCE, timeout=self._timeout_s)
+        except aiomqtt.MqttError as error:
+            raise told(error) from error
+
+    async def there_and_back(self) -> None:
+        """Once this returns, the broker has taken all that was handed over before: it answers in the order it reads.
+
+        What it is asked changes nothing: to end a subscription that we never had.
+        """
+        try:
+            await self._client.unsubscribe(NEVER_SUBSCRIBED, timeout=self._timeout_s)
+        except aiomqtt.MqttError as error:
+            raise told(error) from error
 
     async def subscribe(self, topic_filter: str, take: Take) -> None:
         """Have `take(topic, payload)` called on the loop for each message from now on; it never waits, never raises.
@@ -152,11 +176,13 @@ class Link:
 
     async def hear(self, topic_filter: str, take: Hear) -> None:
         """The same with all that a message came with."""
-        self._client.taking(topic_filter, take)
+        # The library calls from a thread's context, where nothing is known of the daemon that this belongs to.
+        context = copy_context()
+        self._client.taking(topic_filter, lambda heard: context.run(take, heard))
         try:
             granted = await self._client.subscribe(topic_filter, AT_LEAST_ONCE, timeout=self._timeout_s)
         except aiomqtt.MqttError as error:
-            raise _told(error) from error
+            raise told(error) from error
         refused = [code for code in granted if (code >= 128 if isinstance(code, int) else code.is_failure)]
         if refused:
             said = f"the broker refused the subscription to {topic_filter}: {refused[0]}"
@@ -168,26 +194,27 @@ class Link:
             async for _ in self._client.messages:  # none: those are taken as they come
                 pass
         except aiomqtt.MqttError as error:
-            raise _told(error) from error
+            raise told(error) from error
 
 
 @asynccontextmanager
 async def connected(
-    config: Config, client_id: str, will: Out | None, place: Place | None = None
+    config: Config, client_id: str, will: Out | None, place: Place | None = None, *, lasting: bool = True
 ) -> AsyncIterator[Link]:
     """A connection to one broker (the first one if none is named), with a last will.
 
+    Not `lasting`: a session that begins clean and ends with the connection, and never without the last will.
     ConnectionError or OSError: the broker or a file is not there.
     """
     host, port = place or config.places[0]
-    client = _Client(
+    client = Client(
         host,
         port,
         identifier=client_id,
         username=credentials.user(config),
         password=credentials.password(config, clock.wall_ns() // 1_000_000_000),
         protocol=VERSIONS[config.version],
-        **_session(config),
+        **_session(config, lasting),
         keepalive_s=config.keepalive_s,
         timeout=config.acknowledge_timeout_s,
         max_inflight_messages=config.max_in_flight,
@@ -196,19 +223,23 @@ async def connected(
         logger=log.getChild("paho"),
     )
     client.pending_calls_threshold = 2 * config.max_in_flight
+    if not lasting and config.version == "5":
+        client.parting_with_will()
     try:
         async with client:
             yield Link(client, config.acknowledge_timeout_s)
     except aiomqtt.MqttError as error:
-        raise _told(error) from error
+        raise told(error) from error
     finally:
         client.hang_up()
 
 
-def _session(config: Config) -> dict[str, Any]:
+def _session(config: Config, lasting: bool) -> dict[str, Any]:
     """The broker keeps our subscriptions and what comes for them while we are away. What we send, the journal keeps."""
     if config.version == "3.1.1":
-        return {"clean_session": False}
+        return {"clean_session": not lasting}
+    if not lasting:
+        return {"clean_start": True}  # and gone with the connection: no expiry interval is one of 0
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = SESSION_S
     return {"clean_start": False, "properties": properties}
@@ -220,7 +251,7 @@ def _correlated(correlation: bytes) -> Properties:
     return properties
 
 
-def _told(error: aiomqtt.MqttError) -> LinkError:
+def told(error: aiomqtt.MqttError) -> LinkError:
     """What the library says, with the cause that it hides behind it."""
     cause = error.__cause__ or error.__context__
     hidden = cause is not None and str(cause) not in str(error)

@@ -25,7 +25,7 @@ from agent.runtime.restore import RUN_BITS
 from agent.sinks.mqtt import payload
 from agent.sinks.mqtt.envelope import sealed
 from agent.store import blocks
-from agent.store.read import Found, Reader
+from agent.store.read import Reader
 from agent.store.record import BLOCK
 
 if TYPE_CHECKING:
@@ -66,19 +66,18 @@ async def window(taps: Taps, asset: str, start_ns: int, end_ns: int) -> AsyncIte
     after, known = 0, _known(taps, asset)
     while True:
         ask = partial(_next, taps.gateway, known, asset, (start_ns, end_ns), after)
-        found, content = await taps.records.read(ask)
-        if content is not None:
-            yield Content(found.last, content)
-        if not found.last:
+        found = await taps.records.read(ask)
+        if found is None:
             return
-        after = found.last
+        yield found
+        after = found.record
 
 
 def _next(
     gateway: str, known: Known | None, asset: str, span_ns: tuple[int, int], after: int, reader: Reader
-) -> tuple[Found, bytes | None]:
-    found = reader.history(asset, *span_ns, after=after)
-    return found, message(gateway, known, found.records[0], reader) if found.records else None
+) -> Content | None:
+    record = reader.history(asset, *span_ns, after=after)
+    return None if record is None else Content(record.id, message(gateway, known, record, reader))
 
 
 def of(taps: Taps, asset: str, record: Record, reader: Reader) -> bytes:

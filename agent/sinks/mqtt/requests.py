@@ -208,11 +208,11 @@ class Desk:
 
 
 def _between(class_: str, epoch: int, first: int, last: int, reader: Reader) -> Found:
-    return reader.between(class_, epoch, first, last, 1 if class_ == RAW else AT_ONCE)
+    return reader.of_sequence(class_, epoch, first, last, 1 if class_ == RAW else AT_ONCE)
 
 
 def _spans(reader: Reader) -> dict[str, list[tuple[int, int, int]]]:
-    return {class_: reader.spans(class_) for class_ in reversed(CLASSES)}
+    return {class_: list(reader.spans(class_)) for class_ in reversed(CLASSES)}
 
 
 def _told(there: str, holes: Tree, more: Tree) -> str:

@@ -12,7 +12,7 @@ import anyio
 from agent.core.nouns import Catalogue, Snapshot
 from agent.runtime import meters
 from agent.runtime.together import together
-from agent.sinks.mqtt import Ask, Config, brokers, form, requests
+from agent.sinks.mqtt import Ask, Config, brokers, desired, form, requests
 from agent.sinks.mqtt.around import Around
 from agent.sinks.mqtt.confirming import Unconfirmed
 from agent.sinks.mqtt.form import Form, Out
@@ -85,7 +85,10 @@ def _incoming(
     config: Config, taps: Taps, ask: Ask, said_as: Form, link: Link
 ) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
     """What listens to the cloud, as long as the connection lives: one line for each."""
-    return (partial(requests.run, config, taps, ask, said_as, link),)
+    return (
+        partial(requests.run, config, taps, ask, said_as, link),
+        partial(desired.run, config, taps, ask, link),
+    )
 
 
 async def _births(taps: Taps, said_as: Form, link: Link, born: anyio.Event) -> None:
