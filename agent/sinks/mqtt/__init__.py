@@ -244,6 +244,8 @@ def meters(config: Config) -> tuple[Meter, ...]:
         Meter("published", "1", "Messages sent"),
         Meter("acknowledged", "1", f"Records that {confirmed} has for good"),
         Meter("pending", "1", "Records that wait to be sent or acknowledged"),
+        Meter("raw_blocks", "1", "Blocks of raw history sent: around alarms, and asked for"),
+        Meter("requests", "1", "What the cloud has asked for, refused or not"),
         Meter("unconfirmed", "1", "Records sent that the receiving end has not confirmed (acknowledge: end_to_end)"),
     )
 

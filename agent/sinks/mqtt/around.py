@@ -60,27 +60,21 @@ class Around:
                     await self.send(record.asset, record.wall_ns - span_ns[0], record.wall_ns + span_ns[1])
                 await cursor.acknowledge([record])
 
-    async def send(self, asset: str, start_ns: int, end_ns: int, most: int = 1 << 30) -> int:
-        """Send the blocks of a window, those that this connection did not send lately; how many it has (`most` + 1 for
-        more: those are left)."""
-        count = 0
+    async def send(self, asset: str, start_ns: int, end_ns: int) -> None:
+        """Send the blocks of a window that this connection did not send lately."""
         try:
             async for block in raw.window(self._taps, asset, start_ns, end_ns):
-                count += 1
-                if count > most:
-                    break
                 if block.record not in self._sent:
                     await self.publish(asset, block.content)
                     self._remember(block.record)
         except StoreError as error:
             log.warning("%s: no raw history of %s: %s", self._config.id, asset, error)
-        return count
 
     async def publish(self, asset: str, content: bytes) -> None:
         """One block, at the pace of what is stored."""
         outs = () if self._form.raw is None else self._form.raw(asset, content)
-        meters.current().add(f"{self._config.id}/published", len(outs))
         await say(self._link, outs)
+        meters.current().add(f"{self._config.id}/raw_blocks")
         await self.pace(sum(len(out.payload) for out in outs))
 
     async def pace(self, size: int) -> None:

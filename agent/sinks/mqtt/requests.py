@@ -149,7 +149,6 @@ class Desk:
             await self._around.publish(record.asset, await self._taps.records.read(ask))
             return
         said = self._form.record(record)
-        meters.current().add(f"{self._config.id}/published", len(said.outs))
         await say(self._link, (*said.before, *said.outs))
         await self._around.pace(sum(len(out.payload) for out in said.outs))
 
@@ -164,10 +163,13 @@ class Desk:
         if self._form.raw is None:
             raise RequestError(f"format {self._config.format} has no place for raw history")
         await self._allowed(tree, f"{asset}/{payload.iso(start_ns)}/{payload.iso(end_ns)}")
-        count = await self._around.send(asset, start_ns, end_ns, MOST_BLOCKS)
-        if count > MOST_BLOCKS:
-            text = f"the first {MOST_BLOCKS} blocks of raw history were sent, expected a shorter time"
-            return asked.answer(tree, True, text, blocks=MOST_BLOCKS, complete=False)
+        count = 0
+        async for block in raw.window(self._taps, asset, start_ns, end_ns):
+            if count == MOST_BLOCKS:
+                text = f"the first {MOST_BLOCKS} blocks of raw history were sent, expected a shorter time"
+                return asked.answer(tree, True, text, blocks=count, complete=False)
+            await self._around.publish(asset, block.content)
+            count += 1
         text = f"{count} blocks of raw history were sent" if count else "there is no raw history of that time"
         return asked.answer(tree, bool(count), text, blocks=count)
 
