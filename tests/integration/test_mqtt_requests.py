@@ -69,7 +69,7 @@ async def test_a_range_is_sent_again_byte_for_byte_and_written_down(tmp_path, br
 
 
 async def test_raw_history_of_a_time_comes_as_columns_each_block_once(tmp_path, broker):
-    async with gateway(tmp_path, broker, "raw") as own:
+    async with gateway(tmp_path, broker, "raw", flush_s=3600) as own:
         now_ns = clock.now_ns()
         for n in range(30):  # three blocks, ten samples each
             bad = n == 12
@@ -103,6 +103,15 @@ async def test_raw_history_of_a_time_comes_as_columns_each_block_once(tmp_path, 
         assert (nothing["ok"], nothing["text"]) == (False, "there is no raw history of that time")
 
 
+async def test_raw_history_that_is_not_written_yet_is_written_first(tmp_path, broker):
+    async with gateway(tmp_path, broker, "fresh", flush_s=3600) as own:
+        own.journal.put(tick(1, clock.now_ns()))
+        now_ns = clock.wall_ns()
+        asked = {"id": "1", "do": "raw", "asset": "tank", "from": now_ns - SECOND, "to": now_ns + SECOND}
+        assert (await ask(own, asked))["blocks"] == 1
+        assert of(own, "raw")[0]["tags"]["lower/level"]["value"] == [1.5]
+
+
 async def test_raw_history_of_an_older_run_has_the_names_of_that_run_or_none(tmp_path, broker):
     old = raw._Named(("other/name", "process/product"))
     async with gateway(tmp_path, broker, "older") as own:
@@ -124,7 +133,7 @@ async def test_raw_history_of_an_older_run_has_the_names_of_that_run_or_none(tmp
 
 async def test_an_alarm_brings_the_raw_history_around_it(tmp_path, broker):
     window = {"before_s": 5, "after_s": 0.5, "categories": ["alarm"]}
-    async with gateway(tmp_path, broker, "around", raw_around_event=window) as own:
+    async with gateway(tmp_path, broker, "around", flush_s=3600, raw_around_event=window) as own:
         start_ns = clock.now_ns()
         for n in range(-20, 0):
             own.journal.put(tick(20 + n, start_ns + n * SECOND))

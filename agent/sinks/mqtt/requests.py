@@ -163,6 +163,7 @@ class Desk:
         if self._form.raw is None:
             raise RequestError(f"format {self._config.format} has no place for raw history")
         await self._allowed(tree, f"{asset}/{payload.iso(start_ns)}/{payload.iso(end_ns)}")
+        await self._around.stored(asset, min(end_ns - clock.wall_ns(), 0) + clock.now_ns())
         count = 0
         async for block in raw.window(self._taps, asset, start_ns, end_ns):
             if count == MOST_BLOCKS:
