@@ -134,10 +134,11 @@ class Outcome:
 
     def __str__(self):
         kills = ", ".join(f"{name} {n}" for name, n in sorted(self.kills.items()))
-        held = ", ".join(f"{n} {class_}" for class_, n in sorted(self.records.items()))
-        found = f"{len(self.faults)} faults: {self.faults[:5]}" if self.faults else "nothing missing, nothing double"
-        return (f"{sum(self.kills.values())} kills ({kills}); the journal held {held} records, the tables have each "
-                f"once and {self.rows} rows of tags: {found}; stamps differ by {self.off_ns / 1e6:.3f} ms at most; "
+        held = ", ".join(f"{n} of class {class_}" for class_, n in sorted(self.records.items()))
+        lost = sum("missing" in fault for fault in self.faults)
+        found = f"{len(self.faults)} faults, {lost} missing: {self.faults[:3]}" if self.faults else "each stands once"
+        return (f"{sum(self.kills.values())} kills ({kills}); records of the journal: {held}; in the tables: {found}; "
+                f"{self.rows} rows of tags; stamps differ by {self.off_ns / 1e6:.3f} ms at most; "
                 f"settled in {self.settled_s:.1f} s")  # fmt: skip
 
 
