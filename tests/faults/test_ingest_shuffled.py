@@ -5,7 +5,7 @@ from itertools import cycle
 
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from ingest_rig import event, names, summary
 from postgres_rig import Postgres
@@ -76,7 +76,7 @@ def once(tables):
     return tables.after(LOG, [1])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, phases=[Phase.explicit, Phase.generate])  # no shrinking: it takes minutes
 @given(st.permutations([*LOG, *LOG]), st.lists(st.integers(2, 12), min_size=1, max_size=4))
 def test_the_order_of_delivery_leaves_no_trace(tables, once, shuffled, sizes):
     assert tables.after(shuffled, sizes) == once
