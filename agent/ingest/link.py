@@ -12,11 +12,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from agent.ingest.options import Options
-from agent.sinks.mqtt import link
-from agent.sinks.mqtt.link import _Client as Sending
-from agent.sinks.mqtt.link import _password as password_of
-from agent.sinks.mqtt.link import _tls as tls_of
-from agent.sinks.mqtt.link import _told as told
+from agent.runtime import clock
+from agent.sinks.mqtt import credentials, link
+from agent.sinks.mqtt.link import Client as Sending
+from agent.sinks.mqtt.link import told
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client as Paho
@@ -98,12 +97,12 @@ async def connected(options: Options) -> AsyncIterator[Link]:
         port,
         identifier=config.client_id,
         username=config.user,
-        password=password_of(config),
+        password=credentials.password(config, clock.wall_ns() // 1_000_000_000),
         protocol=link.VERSIONS[config.version],
         **_session(config.version),
         keepalive_s=config.keepalive_s,
         timeout=config.acknowledge_timeout_s,
-        tls_context=tls_of(config),
+        tls_context=credentials.tls(config),
         logger=link.log.getChild("paho"),
     )
     client.pending_calls_threshold = MOST

@@ -11,7 +11,21 @@ from pathlib import Path
 from typing import Self
 
 from agent.store import clocks, intervals, retain, schema
-from agent.store.record import CHECKPOINT, CLASSES, DAMAGED, TOO_LARGE, Ack, ClockRow, Entry, Lost, checksum
+from agent.store.record import (
+    BLOCK,
+    CHECKPOINT,
+    CLASSES,
+    DAMAGED,
+    LAYOUT,
+    TOO_LARGE,
+    Ack,
+    ClockRow,
+    Entry,
+    Lost,
+    checksum,
+    clock,
+    stored,
+)
 from agent.store.schema import PAGE, StoreDamagedError, translated
 
 LEAST_CAP = 64 * PAGE
@@ -56,7 +70,7 @@ class Store:
         self._wanted: dict[str, tuple[str, ...]] = {}
         self._limit_pages = _limit_pages(cap_bytes)
         self._boot = _boot_number(db, boot)
-        self._seq = {class_: _last_seq(db, class_, epoch) for class_ in (*CLASSES, CHECKPOINT)}
+        self._seq = {class_: _last_seq(db, class_, epoch) for class_ in (*CLASSES, CHECKPOINT, LAYOUT)}
         db.execute(f"PRAGMA max_page_count = {self._limit_pages}").fetchone()
 
     @classmethod
@@ -139,7 +153,7 @@ class Store:
         with _transaction(self._db):
             self._room(fitting, limit_pages)
             self._add_lost(seq, [*work.lost, *too_large])
-            self._add(seq, fitting)
+            self._add(seq, [*self._clock_come_right(work), *fitting])
             self._add_notes(work)
         self._seq = seq
         return too_large
@@ -156,17 +170,26 @@ class Store:
 
     def _add(self, seq: dict[str, int], entries: Sequence[Entry]) -> None:
         for e in entries:
+            if e.class_ == LAYOUT and self._is_newest(e):
+                continue
             seq[e.class_] += 1
             key = (e.class_, self.epoch, seq[e.class_], self._boot, e.t_ns, e.end_ns, e.asset, e.kind, e.n)
+            body = e.body if e.kind == BLOCK else stored(e.body)
             added = self._db.execute(
                 "INSERT INTO record (class, epoch, seq, boot, t_ns, end_ns, asset, kind, n, crc, body)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*key, checksum(key, e.body), e.body),
+                (*key, checksum(key, body), body),
             )
             self._db.executemany(
                 "INSERT OR REPLACE INTO latest VALUES (?, ?, ?)",
                 [(e.asset, subject, added.lastrowid) for subject in e.subjects],
             )
+
+    def _is_newest(self, e: Entry) -> bool:
+        """Whether the last record of its class and asset says the same."""
+        where = "class = ? AND asset = ? ORDER BY id DESC LIMIT 1"
+        found = self._db.execute(f"SELECT body FROM record WHERE {where}", (e.class_, e.asset)).fetchone()
+        return found is not None and found[0] == stored(e.body)
 
     def _add_lost(self, seq: dict[str, int], losses: Sequence[Lost]) -> None:
         """What was lost takes one sequence number, so that a reader of the sequence sees that something is missing."""
@@ -174,6 +197,9 @@ class Store:
             seq[lost.class_] += 1
             start, end = (self._boot, lost.from_ns), (self._boot, lost.to_ns)
             retain.note(self._db, lost.class_, self.epoch, seq[lost.class_], lost.count, lost.reason, start, end)
+
+    def _clock_come_right(self, work: Work) -> list[Entry]:
+        return [clock(row) for row in work.clock if clocks.comes_right(self._db, self._boot, row)][:1]
 
     def _add_notes(self, work: Work) -> None:
         for row in work.clock:
@@ -184,6 +210,8 @@ class Store:
             retain.drop_damaged(self._db, record)
         for asset in {e.asset for e in work.entries if e.class_ == CHECKPOINT}:
             retain.thin_checkpoints(self._db, asset)
+        for asset in {e.asset for e in work.entries if e.class_ == LAYOUT}:
+            retain.thin_layouts(self._db, asset)
 
     def note_epoch_lost(self) -> None:
         """Say that everything of the epoch before this one is missing here."""
@@ -243,6 +271,11 @@ def _last_seq(db: sqlite3.Connection, class_: str, epoch: int) -> int:
 def _wal_pages(cap_bytes: int) -> int:
     """Pages in the log before it is folded into the database: 2 MiB, less where the cap is small."""
     return max(16, min(512, cap_bytes // PAGE // 16))
+
+
+def limit_bytes(cap_bytes: int) -> int:
+    """What of a cap the database itself may take."""
+    return _limit_pages(cap_bytes) * PAGE
 
 
 def _limit_pages(cap_bytes: int) -> int:
