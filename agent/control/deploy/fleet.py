@@ -109,6 +109,7 @@ class Fleet:
     ) -> None:
         """Take what lies in `incoming`; then turn until the daemon is to start again, which `stop` is told."""
         self._tell()
+        await self._tidy()
         for path in sorted(self._place.shelf.incoming.glob("*.bundle")):
             await ask(Request(f"incoming-{path.name}", "apply", path.name, "whoever put it there"))
         while not self.again:
@@ -140,7 +141,7 @@ class Fleet:
             self._worse_ns = now_ns
         elif now_ns - self._worse_ns >= min(STEADY_S, 0.5 * self._confirm_s) * 1e9:
             await self._keep(states.confirmed(self.now))
-            await to_thread.run_sync(self._place.shelf.tidy, self.now.folders)
+            await self._tidy()
             return
         if now_ns - self._begun_ns > self._confirm_s * 1e9:
             reason = f"not well within {self._confirm_s:g} s: {', '.join(wrong) or 'it never was for long enough'}"
@@ -168,6 +169,7 @@ class Fleet:
         if why:
             refused = states.refused(self.now, why)
             await self._keep(refused if refused.override is None else states.override_over(refused, "it was refused"))
+            await self._tidy()
             return
         now = vitals()
         await self._keep(states.applying(self.now, now.well, now.ill))
@@ -206,6 +208,10 @@ class Fleet:
             self._drift = await to_thread.run_sync(partial(drift, self._place, self.now))
             self._looked_ns = clock.now_ns()
             self._tell()
+
+    async def _tidy(self) -> None:
+        """Remove versions that nobody needs any more."""
+        await to_thread.run_sync(self._place.shelf.tidy, self.now.folders)
 
     async def _keep(self, after: Deployment) -> None:
         """Write it, believe it, say it."""
