@@ -50,7 +50,11 @@ class Soak:
     def send(self, kind=""):
         self.version += 1
         kind = kind or ("good" if self.version == 1 else self.random.choice(["good", "good", "cut off", "wrong"]))
-        yaml = {"good": self.yaml, "cut off": self.yaml.partition("sinks:")[0], "wrong": self.yaml + "more: 1\n"}[kind]
+        yaml = {
+            "good": self.yaml,
+            "cut off": self.yaml.partition("sinks:")[0].replace("confirm_s: 8", "confirm_s: 3"),
+            "wrong": self.yaml + "more: 1\n",
+        }[kind]
         made = bundle(self.version, {"edgetwin.yaml": yaml, "tags.csv": f"{CSV}a,t{self.version},input:1,uint16\n"})
         path = self.folder / "message"
         path.write_bytes(manifests.packed(made))
