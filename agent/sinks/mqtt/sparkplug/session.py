@@ -36,15 +36,18 @@ class HostAway(Exception):  # noqa: N818 (what the host is, not an error)
 class Session:
     """What happens on one connection, until it is lost (an OSError), the host goes (HostAway) or the daemon drains."""
 
-    def __init__(self, config: Config, taps: Taps, ask: Ask, naming: Naming, link: Link, bdseq: int) -> None:
-        """`bdseq` is that of the will."""
+    def __init__(
+        self, config: Config, taps: Taps, ask: Ask, naming: Naming, link: Link, bdseq: int, host_ms: int
+    ) -> None:
+        """`bdseq` is that of the will; `host_ms` the newest time stamp of the primary host on this broker, -1: none."""
         assert config.sparkplug is not None  # the configuration sees to it
         self._config, self._said, self._taps, self._ask, self._link = config, config.sparkplug, taps, ask, link
         self._node = Node(config, naming, link, bdseq)
         self._due_ns = 0  # births, whoever is missing
         self._born = anyio.Event()
         self._again = anyio.Event()
-        self._host, self._host_news = host.State(), anyio.Event()
+        self.host = host.State(False, host_ms)
+        self._host_news, self._host_told = anyio.Event(), False
         self._orders, self._inbox = anyio.create_memory_object_stream[tuple[str, bytes]](MOST_WAITING)
         self._refused = 0
 
@@ -93,10 +96,15 @@ class Session:
         await self._link.subscribe(topic("DCMD", "+"), self._ordered)
 
     def _of_host(self, topic: str, content: bytes) -> None:
+        before = self.host
         try:
-            self._host = host.after(self._host, content)
+            self.host = host.after(before, content)
         except ValueError as error:
             log.warning("%s: %s: %s", self._config.id, topic, error)
+            return
+        if self.host is before:
+            log.info("%s: %s: older than what it said before, passed over: %s", self._config.id, topic, content)
+        self._host_told = True
         news, self._host_news = self._host_news, anyio.Event()
         news.set()
 
@@ -106,15 +114,15 @@ class Session:
             return
         alone = len(self._config.places) == 1
         with anyio.move_on_after(None if alone else self._said.host_wait_s):
-            while not self._host.online:
-                if not alone and self._host != host.State():
+            while not self.host.online:
+                if not alone and self._host_told:
                     break
                 await self._host_news.wait()
-        if not self._host.online:
+        if not self.host.online:
             raise HostAway(f"primary host {self._said.primary_host} is not on it")
 
     async def _host_gone(self) -> None:
-        while self._host.online or not self._said.primary_host:
+        while self.host.online or not self._said.primary_host:
             await self._host_news.wait()
         raise HostAway(f"primary host {self._said.primary_host} has gone")
 
