@@ -61,9 +61,7 @@ def main(tags, share, rounds):
     found = best_ms(lambda: changes.differing(device, told, now, aliases, OFFSET_NS), rounds)
     birth = best_ms(lambda: payload.device_birth(0, born, 1), max(1, rounds // 10))
     print(f"{tags} tags, {changed} changed")
-    print(
-        f"  CPU     {ours:7.2f} ms a snapshot ({found:.2f} of them to find what changed), {ours / theirs:.1f} times JSON"
-    )
+    print(f"  CPU     {ours:7.2f} ms a snapshot ({found:.2f} to find what changed), {ours / theirs:.1f} times JSON")
     print(f"  bytes   {len(sparkplug()) / changed:7.1f} a value, {len(sparkplug()) / len(plain()):.2f} of JSON")
     print(f"  a birth {birth:7.2f} ms, {len(payload.device_birth(0, born, 1)) / tags:.0f} bytes a metric (in a thread)")
 

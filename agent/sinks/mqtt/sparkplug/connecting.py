@@ -18,8 +18,9 @@ from agent.sinks.mqtt.faults import WORDS, Fault, LinkError
 from agent.sinks.mqtt.form import Out
 from agent.sinks.mqtt.link import connected
 from agent.sinks.mqtt.sparkplug import bdseq, metrics, payload
+from agent.sinks.mqtt.sparkplug.host import HostAway
 from agent.sinks.mqtt.sparkplug.node import Naming, now_ms
-from agent.sinks.mqtt.sparkplug.session import HostAway, Session
+from agent.sinks.mqtt.sparkplug.session import Session
 
 if TYPE_CHECKING:
     from agent.runtime.journal import Cursor
@@ -114,7 +115,7 @@ class _Connecting:
             try:
                 await session.run()
             finally:
-                self._host_ms[place] = session.host.timestamp_ms
+                self._host_ms[place] = session.host.state.timestamp_ms
 
     async def _save(self) -> None:
         if self._bdseq == self._on_disk:
