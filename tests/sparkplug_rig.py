@@ -129,8 +129,8 @@ class Machines:
         status = np.full(m, status, np.uint32) if np.isscalar(status) else np.array(status, np.uint32)
         value = np.where(quality.bad_mask(status), np.nan, np.array(value))
         times = np.full(m, now - 1_000_000), np.zeros(m, np.int64)
-        snapshot = Snapshot(asset, self.epoch, self.seq, now, value, status, *times, texts, Mode.RUNNING, {}, conditions,
-                            None, (), (), (), arrays=arrays)  # fmt: skip
+        snapshot = Snapshot(asset, self.epoch, self.seq, now, value, status, *times, texts, Mode.RUNNING, {},
+                            conditions, None, (), (), (), arrays=arrays)  # fmt: skip
         if keep:
             self.journal.put(record.snapshot(snapshot))
         if publish:
