@@ -74,6 +74,8 @@ OF_SPARKPLUG = (
     Meter("refused", "1", "Commands that were refused"),
 )
 OF_OTHERS = (
+    Meter("raw_blocks", "1", "Blocks of raw history sent: around alarms, and asked for"),
+    Meter("requests", "1", "What the cloud has asked for, refused or not"),
     Meter("unconfirmed", "1", "Records sent that the receiving end has not confirmed (acknowledge: end_to_end)"),
 )
 
@@ -250,6 +252,8 @@ def advice(config: Config, raw: bool) -> list[str]:
     if config.sparkplug is not None and config.sparkplug.history == "raw" and not raw:
         return ["sparkplug tells hosts nothing of an outage without raw history, expected journal: {raw: true} or "
                 "history: off"]  # fmt: skip
+    if config.raw_around_event is not None and not raw:
+        return ["raw_around_event has nothing to send, expected journal: {raw: true}"]
     return []
 
 
