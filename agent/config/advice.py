@@ -12,7 +12,7 @@ from agent.core.nouns import Tag
 
 def advice(loaded: Loaded) -> list[Problem]:
     """Each at the option whose name it begins with, else at its source. None of them stops anything."""
-    found = [*loaded.told, *_shared(loaded), *_without_history(loaded)]
+    found = [*loaded.told, *_shared(loaded)]
     for source in loaded.sources:
         tell: Callable[[Any, Sequence[Tag]], list[str]] | None = getattr(source.module, "advice", None)
         if tell is None:
@@ -21,15 +21,14 @@ def advice(loaded: Loaded) -> list[Problem]:
         for text in tell(source.config, tags):
             mark = loaded.tree.mark((*source.at, text.partition(" ")[0]))
             found.append(problem(mark, f"advice: {text}"))
+    for sink in loaded.sinks:
+        for text in getattr(sink.module, "advice", _none)(sink.config, loaded.journal.raw):
+            found.append(problem(loaded.tree.mark((*sink.at, text.partition(" ")[0])), f"advice: {text}"))
     return sorted(set(found))
 
 
-def _without_history(loaded: Loaded) -> Iterator[Problem]:
-    """Sinks that would send raw history where none is kept."""
-    for sink in loaded.sinks:
-        if not loaded.journal.raw and getattr(sink.config, "raw_around_event", None) is not None:
-            mark = loaded.tree.mark((*sink.at, "raw_around_event"))
-            yield problem(mark, "advice: raw_around_event has nothing to send, expected journal: {raw: true}")
+def _none(config: Any, raw: bool) -> list[str]:
+    return []
 
 
 def _shared(loaded: Loaded) -> Iterator[Problem]:
