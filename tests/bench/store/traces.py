@@ -4,8 +4,9 @@
     python tests/bench/store/traces.py FILE.csv ...        of others: a column `datetime` or `time`, ; or , between
 
 Windows of 60 s as the daemon has them, in the daemon's own messages. Bounds are multiples of each sensor's noise (the
-median of |differences of neighbours|, as a standard deviation): what is not above it keeps the noise. `worst`: the largest error of any line over its bound; of Bristol's own rule (close the door where low > high)
-beside it, for he does not promise it. Bytes are those of the traces alone, as they stand in a summary.
+median of |differences of neighbours|, as a standard deviation): what is not above it keeps the noise. `worst`: the
+largest error of any line over its bound; of Bristol's own rule (close the door where low > high) beside it, for he does
+not promise it. Bytes are those of the traces alone, as they stand in a summary.
 """
 
 import csv
