@@ -153,11 +153,11 @@ def _window(summary: Summary, wall: Wall) -> dict[str, Any]:
         "context": dict(summary.context),
         "score_max": _number(summary.score_max),
         **({"models": models} if (models := _models(summary)) else {}),
-        **({"trace": _trace(summary)} if len(summary.trace.row) else {}),
+        **({"trace": trace_of(summary)} if len(summary.trace.row) else {}),
     }
 
 
-def _trace(summary: Summary) -> dict[str, list[tuple[int, float | None]]]:
+def trace_of(summary: Summary) -> dict[str, list[tuple[int, float | None]]]:
     """By tag the points of its line: ns since the start of the window (before 0: the last sample before it), value.
 
     Between two points the line is straight and misses no sample by more than the birth says of the tag (`trace`); null
