@@ -1,7 +1,7 @@
 # The commands of a fresh machine: `make demo` shows it, `make test` proves it. Both set everything up first.
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: setup demo test lint models clean system
+.PHONY: setup demo test slow lint models clean system
 
 setup: .venv/ready
 
@@ -21,8 +21,14 @@ system:
 demo: setup
 	$(BIN)/edgetwin demo
 
+# One thread each: two cores are shared by three workers and the processes that they start.
+test: export OPENBLAS_NUM_THREADS = 1
 test: setup system
 	$(BIN)/python -m pytest -n 3 --dist loadfile
+
+# The few tests that take minutes of processor time each, and so are not in `make test`.
+slow: setup system
+	$(BIN)/python -m pytest -m slow
 
 lint: setup
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import machines, maintenance, models
+from agent.cli import fleet, ingesting, machines, maintenance, models, storing
 from agent.cli.arguments import (
     Begin,
     End,
@@ -39,9 +39,12 @@ users_app = typer.Typer(help="Users of the OPC UA server.", no_args_is_help=True
 app.add_typer(config_app, name="config")
 app.add_typer(fit_app, name="fit")
 app.add_typer(users_app, name="users")
+app.add_typer(fleet.app, name="fleet")
 app.add_typer(maintenance.app, name="maintenance")
 app.add_typer(models.app, name="model")
+app.add_typer(ingesting.app, name="ingest")
 app.add_typer(models.top)
+app.add_typer(storing.app, name="store")
 app.add_typer(machines.app)
 app.add_typer(machines.certs_app, name="certs")
 
@@ -55,11 +58,18 @@ def run(file: File, state_dir: StateDir = None, settings: Settings = None, log: 
 
 
 @app.command()
-def check(file: File, settings: Settings = None) -> None:
+def check(
+    file: File,
+    settings: Settings = None,
+    state_dir: StateDir = None,
+    gateway: Annotated[
+        str, typer.Option(help="Also whether it can be a version of the fleet for this gateway (its id).")
+    ] = "",
+) -> None:
     """Say all that is wrong with a configuration, each as file:line:col. Exit 1 if anything is."""
     from agent.cli import configuration
 
-    configuration.check(file, settings or [])
+    configuration.check(file, settings or [], state_dir, gateway)
 
 
 @config_app.command("show")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -14,6 +14,7 @@ from agent.cli.telling import settings as chosen
 if TYPE_CHECKING:
     from agent.config.load import Loaded
     from agent.config.plan import Plan
+    from agent.config.problems import Problem
 
 
 def loaded(file: Path, state_dir: Path | None, settings: Mapping[str, str], lenient: bool = False) -> Loaded:
@@ -25,9 +26,14 @@ def loaded(file: Path, state_dir: Path | None, settings: Mapping[str, str], leni
     try:
         return load(file, state_dir, settings, lenient=lenient)
     except ConfigErrors as errors:
-        for problem in errors.problems:
-            typer.echo(str(problem), err=True)
-        fail(f"{file}: {_count(len(errors.problems))}")
+        refuse(file, errors.problems)
+
+
+def refuse(file: Path, problems: Sequence[Problem]) -> NoReturn:
+    """Print problems and end with 1."""
+    for problem in problems:
+        typer.echo(str(problem), err=True)
+    fail(f"{file}: {_count(len(problems))}")
 
 
 def planned(file: Path, state_dir: Path | None, settings: Mapping[str, str], strict: bool = False) -> Plan:
@@ -37,12 +43,17 @@ def planned(file: Path, state_dir: Path | None, settings: Mapping[str, str], str
     return plan(loaded(file, state_dir, settings, lenient=not strict))
 
 
-def check(file: Path, settings: Sequence[str]) -> None:
-    """Print every problem; or what would be better, and one line that says what the file describes."""
+def check(file: Path, settings: Sequence[str], state_dir: Path | None = None, gateway: str = "") -> None:
+    """Print every problem; or what would be better, and one line that says what the file describes. `gateway`: whose
+    version of a fleet it is to be."""
+    from agent.config import versions
     from agent.config.advice import advice
     from agent.config.plan import plan
 
-    found = loaded(file, None, chosen(settings))
+    found = loaded(file, state_dir, chosen(settings))
+    wrong = versions.problems(found, gateway) if gateway else []
+    if wrong:
+        refuse(file, wrong)
     for told in advice(found):
         typer.echo(str(told), err=True)
     made = plan(found)

@@ -7,21 +7,26 @@ import gc
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 
+from agent.cli import deployed
 from agent.cli.configuration import loaded
 from agent.cli.telling import fail
 from agent.cli.telling import settings as chosen
-from agent.runtime import clock
+from agent.runtime import clock, systemd
 
 if TYPE_CHECKING:
+    from agent.config.load import Loaded
     from agent.config.plan import Plan
+    from agent.control.deploy.fleet import Fleet
+    from agent.control.deploy.orders import Place
 
 log = logging.getLogger(__name__)
 
@@ -32,23 +37,44 @@ def run(file: Path, state_dir: Path | None, settings: Sequence[str], level: str)
     if level not in levels:
         fail(f"--log {level}: expected one of {', '.join(levels)}", 2)
     log_to_stderr(levels[level])
-    plan, hashes = _planned(file, state_dir, settings)
-    with _alone(plan.state_dir):
-        _note(plan.state_dir, hashes)
-        from agent import app
+    place = deployed.place_of(file, state_dir, chosen(settings))
+    if place is None:
+        plan, hashes = _planned(loaded(file, state_dir, chosen(settings), lenient=True))
+        with _alone(plan.state_dir):
+            _run(plan, hashes)
+    else:
+        _run_deployed(place, chosen(settings))
 
-        gc.collect()  # what was read of the files: the daemon takes its place
-        options = {"use_uvloop": _has_uvloop()}
-        anyio.run(app.run, plan, backend="asyncio", backend_options=options)
+
+def _run_deployed(place: Place, settings: Mapping[str, str]) -> None:
+    """Run what the fleet says; where that becomes something else, this process begins anew with it: the same pid, so
+    that it works under systemd, in a container and by hand alike."""
+    with _alone(place.shelf.folder.parent):
+        found, fleet = deployed.loaded(place, settings)
+        plan, hashes = _planned(found)
+        del found
+        _run(plan, hashes, fleet)
+    if fleet.again:
+        systemd.notify("WATCHDOG=1")
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    deployed.ended(place, fleet)
 
 
-def _planned(file: Path, state_dir: Path | None, settings: Sequence[str]) -> tuple[Plan, set[str]]:
-    """What a file says is to run, and the hashes of its model files; what would be better about it is logged. A model
-    that cannot be used is absent: the rest runs."""
+def _run(plan: Plan, hashes: set[str], fleet: Fleet | None = None) -> None:
+    _note(plan.state_dir, hashes)
+    from agent import app
+
+    gc.collect()  # what was read of the files: the daemon takes its place
+    options = {"use_uvloop": _has_uvloop()}
+    anyio.run(partial(app.run, plan, fleet=fleet), backend="asyncio", backend_options=options)
+
+
+def _planned(found: Loaded) -> tuple[Plan, set[str]]:
+    """What a configuration says is to run, and the hashes of its model files; what would be better about it is logged.
+    A model that cannot be used is absent: the rest runs."""
     from agent.config.advice import advice
     from agent.config.plan import plan
 
-    found = loaded(file, state_dir, chosen(settings), lenient=True)
     for told in advice(found):
         log.warning("%s", told)
     for asset in found.assets:

@@ -16,7 +16,7 @@ from agent.core.nouns import F8
 from agent.core.wire import WireError
 from agent.engine import state as states
 from agent.engine.asset import SHADOW, Asset
-from agent.runtime import clock
+from agent.runtime import clock, restore
 from agent.store.read import Reader
 from agent.store.schema import StoreError
 from agent.twin import cycle, filtering
@@ -126,20 +126,20 @@ def _of_daemon(plan: Plan, wanted: str | None) -> Present:
     try:
         reader = Reader.open(plan.journal.path)
         try:
-            record = reader.latest_checkpoint(asset.id)
+            found = restore.newest(asset, reader)
         finally:
             reader.close()
-        state = states.thaw(asset, record.body) if record else None
     except (StoreError, OSError, WireError) as error:
         fail(f"{asset.id}: its state cannot be read from {plan.journal.path}: {error}", 3)
-    if record is None or state is None:
+    if found is None:
         fail(f"{asset.id}: no state in {plan.journal.path} yet. Start the daemon with: edgetwin run FILE", 3)
+    state = found.state
     number += next((s for p, s in zip(asset.pairs, state.speaks, strict=True) if p.number == number), 0)
     twin, own = asset.models[number].params, state.models[number].state
     if not isinstance(own, cycle.State) or not own.started:
         other = "; or the daemon runs with another twin file" if state.mode.mode.word in twin.modes else ""
         fail(f"{asset.id}: its twin says nothing now, the machine is {state.mode.mode.word}{other}", 3)
-    age_s = (clock.wall_ns() - record.wall_ns) * 1e-9 if record.wall_ns else float("nan")
+    age_s = (clock.wall_ns() - found.wall_ns) * 1e-9 if found.wall_ns else float("nan")
     told = f"the daemon's checkpoint, {_aged(age_s)}, mode {state.mode.mode.word}"
     belief = own.tracking.belief
     start = Start(belief, own.tracking.u, _known(asset, state))

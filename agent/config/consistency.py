@@ -86,6 +86,9 @@ def row_problems(tags: Tree, rows: Sequence[TagRow]) -> Iterator[Problem]:
             yield problem(
                 tags.mark((*row.at, "scale")), f"{row.name}: scale is 0, expected another: every value would be 0"
             )
+        if row.trace is not None and no_number(row):
+            text = f"{row.name} is {no_number(row)}, expected a number to have a trace"
+            yield problem(tags.mark((*row.at, "trace")), text)
 
 
 def tag_problems(tree: Tree, asset: Asset, here: Effective, points: Collection[str] | None) -> Iterator[Problem]:

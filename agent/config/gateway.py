@@ -27,6 +27,11 @@ OF_OPCUA = (
     ("opcua/values_written", "1", "Values given to the server"),
     ("opcua/notifications", "1", "Changes of values sent to clients"),
 )
+OF_FLEET = (
+    ("fleet/desired", "1", "Version that the fleet wants here; 0 for none yet"),
+    ("fleet/running", "1", "Version that runs; 0 for a file of this machine"),
+    ("fleet/drift", "1", "Local changes that the fleet did not make"),
+)
 OF_TYPE = {"opcua": OF_OPCUA}
 OWN = (
     ("journal/bytes", "B", "Size of the journal"),
@@ -46,9 +51,10 @@ def tags(
     sinks: Sequence[tuple[str, str]],
     timed: Sequence[str] = (),
     of_sinks: Mapping[str, Sequence[Meter]] = MappingProxyType({}),
+    fleet: bool = False,
 ) -> tuple[Tag, ...]:
     """The gateway's own tags for these sources (id, and what its driver counts), sinks (id, type; `of_sinks`: what each
-    counts) and models (`asset.model`) whose time is to be seen.
+    counts) and models (`asset.model`) whose time is to be seen; `fleet`: it is managed by one.
 
     The address of a tag is its meter.
     """
@@ -56,6 +62,7 @@ def tags(
     names += [(f"engine/{name}_ms", "ms", f"CPU time of a step of {name}, mean of its last") for name in timed]
     for kind in dict.fromkeys(kind for _, kind in sinks):
         names += OF_TYPE.get(kind, ())
+    names += OF_FLEET if fleet else ()
     return (
         *(_of_unit(source, meter) for source, own in sources.items() for meter in (*OF_SOURCE, *own)),
         *(_of_unit(sink, meter) for sink, own in of_sinks.items() for meter in own),

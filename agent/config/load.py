@@ -13,7 +13,7 @@ from agent.config.endpoints import Endpoint, Places
 from agent.config.modelfiles import Admission, LoadedModel, ModelFiles
 from agent.config.problems import ConfigErrors, Mark, Problem, hint, problem
 from agent.config.reading import read
-from agent.config.schema import Asset, Class, File, Journal, TagRow
+from agent.config.schema import Asset, Class, File, Gateway, Journal, TagRow
 from agent.config.tree import At, Tree
 from agent.core.nouns import EMPTY, Tag
 from agent.engine.asset import SHADOW
@@ -62,6 +62,7 @@ class LoadedAsset:
             writable=row.writable,
             options=row.options,
             description=row.description,
+            trace=NAN if row.trace is None else row.trace,
         )
 
 
@@ -115,6 +116,21 @@ def load(
         raise ConfigErrors(out)
     journal = places.base / file.journal.path if file.journal.path else places.state_dir / "journal.db"
     return Loaded(str(path), tree, file, places, journal, assets, sources, sinks, tuple(models.told))
+
+
+def gateway_of(
+    path: str | Path, state_dir: str | Path | None, settings: Mapping[str, str] = EMPTY
+) -> tuple[Gateway, Path] | None:
+    """The gateway of a file and its state directory, whatever else is wrong with the file; None where not even that can
+    be read."""
+    out: list[Problem] = []
+    tree = _tree(str(path), state_dir, settings, out)
+    gateway = None if tree is None else read(Gateway, tree, ("gateway",), out)
+    if tree is None or gateway is None:
+        return None
+    where = tree.get(("state_dir",))
+    default = File.model_fields["state_dir"].default
+    return gateway, Path(path).absolute().parent / (where if isinstance(where, str) else default)
 
 
 def _signed(file: Any) -> bool:

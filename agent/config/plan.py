@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ from agent.core.nouns import Catalogue, Kind, Mode, Names, Part, Point, Role, Ta
 from agent.engine.asset import Asset, Heartbeat, Modes
 from agent.runtime.inbox import Route
 from agent.twin import baseline as baselines
+
+# What is no part of an asset's key: it changes where nothing else does, or is hashed in another form.
+UNKEYED = ("epoch", "models", "derived", "key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ def plan(loaded: Loaded, epoch: int = 1) -> Plan:
     read = _sources(loaded, machines)
     timed = [f"{a.id}.{m.name}" for a in machines for p in a.pairs for m in a.models[p.number : p.number + 2]]
     own = _gateway(loaded, read, timed, epoch)
-    assets = (*machines, own)
+    assets = tuple(replace(asset, key=_asset_key(asset)) for asset in (*machines, own))
     sources = (*read, _self(own))
     sinks = (_feed(loaded), *(SinkUnit(s.id, s.type, s.config, _key(s.id, s.type, s.config)) for s in loaded.sinks))
     journal = loaded.journal
@@ -100,7 +103,7 @@ def plan(loaded: Loaded, epoch: int = 1) -> Plan:
         epoch=epoch,
         catalogue=_catalogue(loaded, assets, epoch),
         assets=assets,
-        asset_keys={a.id: _asset_key(a) for a in assets},
+        asset_keys={a.id: a.key for a in assets},
         sources=sources,
         sinks=sinks,
         routes={source.id: _routes(source.tags, assets) for source in sources},
@@ -183,7 +186,8 @@ def _heartbeats(loaded: LoadedAsset) -> tuple[Heartbeat, ...]:
 def _gateway(loaded: Loaded, read: Sequence[SourceUnit], timed: Sequence[str], epoch: int) -> Asset:
     sources = {s.id: meters(s, unit.tags) for s, unit in zip(loaded.sources, read, strict=True)}
     of_sinks = {s.id: sink_meters(s) for s in loaded.sinks}
-    tags = gateway.tags(sources, [(FEED, FEED), *((s.id, s.type) for s in loaded.sinks)], timed, of_sinks)
+    sinks = [(FEED, FEED), *((s.id, s.type) for s in loaded.sinks)]
+    tags = gateway.tags(sources, sinks, timed, of_sinks, loaded.file.gateway.managed == "fleet")
     return Asset(
         id=GATEWAY,
         epoch=epoch,
@@ -199,7 +203,20 @@ def _gateway(loaded: Loaded, read: Sequence[SourceUnit], timed: Sequence[str], e
 
 def _measured(tags: Sequence[Tag]) -> tuple[Point, ...]:
     return tuple(
-        Point(t.id, Role.MEASURED, None, t.kind, t.unit, t.eu_lo, t.eu_hi, t.enum, t.description) for t in tags
+        Point(
+            id=t.id,
+            role=Role.MEASURED,
+            kind=t.kind,
+            unit=t.unit,
+            eu_lo=t.eu_lo,
+            eu_hi=t.eu_hi,
+            enum=t.enum,
+            description=t.description,
+            type=t.published_type,
+            deadband=t.deadband,
+            trace=t.trace,
+        )
+        for t in tags
     )
 
 
@@ -244,7 +261,8 @@ def _routes(tags: Sequence[Tag], assets: Sequence[Asset]) -> tuple[Route, ...]:
 
 
 def _asset_key(asset: Asset) -> str:
-    parts = {f.name: getattr(asset, f.name) for f in fields(asset) if f.name not in ("epoch", "models", "derived")}
+    """Of all that its engine does, but for the epoch."""
+    parts = {f.name: getattr(asset, f.name) for f in fields(asset) if f.name not in UNKEYED}
     models = [
         [m.name, getattr(m.kind, "__name__", ""), m.sha256, m.points, m.modes, m.settle_s, m.every, m.most_ms]
         for m in asset.models

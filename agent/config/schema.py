@@ -46,6 +46,16 @@ class Gateway(Part):
 
     id: Id = Field(description="Name of this gateway in topics and NodeIds. " + IMMUTABLE)
     name: str = Field(default="", description="What people call it.")
+    managed: Literal["local", "fleet"] = Field(
+        default="local",
+        description="local: it runs this file. fleet: it runs the signed version that it was sent (edgetwin fleet), "
+        "this file until there is one; a local change needs a reason and an end (edgetwin fleet override).",
+    )
+    confirm_s: Annotated[Positive, Field(ge=1, le=3600)] = Field(
+        default=120.0,
+        description="Of a fleet: a new version that is not as well as the one before it within so long, in s, is taken "
+        "back.",
+    )
     models: Models = Field(default=Models(), description="Which model files may be loaded.")
 
 
@@ -59,7 +69,8 @@ class Journal(Part):
         default=512.0, description="Largest size in MB: beyond it the least important is deleted first."
     )
     flush_s: Positive = Field(
-        default=10.0, description="Raw values are written this often; a power cut loses at most these."
+        default=60.0,
+        description="Raw values are written about this often; a power cut loses at most these. Events: at once.",
     )
     raw: bool = Field(
         default=True, description="Keep each cycle, so that models can be tested on what really happened."
@@ -315,6 +326,10 @@ class TagRow(Part):
     deadband: NotNegative = Field(
         default=0.0,
         description="OPC UA: changes up to this are not passed on, in its unit. What is polled passes on each value.",
+    )
+    trace: NotNegative | None = Field(
+        default=None,
+        description="Summaries have a trace of it: lines that miss no sample by more than this, in its unit.",
     )
     enum: Annotated[dict[int, str], BeforeValidator(words_of)] = Field(
         default_factory=dict, description="Words for its numbers: 0=off;1=starting."

@@ -16,7 +16,7 @@ from agent.config.tree import Tree
 
 NEEDED = ("group", "tag", "address")
 INSTEAD = "expression"  # of the last of them
-NUMBERS = ("scan", "phase", "scale", "offset", "eu_lo", "eu_hi", "invalid", "deadband", "heartbeat")
+NUMBERS = ("scan", "phase", "scale", "offset", "eu_lo", "eu_hi", "invalid", "deadband", "heartbeat", "trace")
 DECIMAL_COMMA = re.compile(r"^[+-]?\d*,\d+([eE][+-]?\d+)?$")
 
 Cell = tuple[str, int]

@@ -86,7 +86,8 @@ class Role(StrEnum):
 class Tag:
     """Where a value is read. `id` is `asset/group/name`; `address` and `options` are in the words of its driver.
 
-    `phase_s`: when within its scan period it is read. `beyond`: what becomes of one outside [eu_lo, eu_hi].
+    `phase_s`: when within its scan period it is read. `beyond`: what becomes of one outside [eu_lo, eu_hi]. `trace`: by
+    how much the trace in its summaries may be off, in its unit; NaN for no trace.
     """
 
     id: str
@@ -107,6 +108,7 @@ class Tag:
     writable: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
+    trace: float = float("nan")
 
     @property
     def kind(self) -> Kind:
@@ -116,6 +118,17 @@ class Tag:
         if self.type.startswith("string"):
             return Kind.TEXT
         return Kind.ENUMERATION if self.enum else Kind.NUMBER
+
+    @property
+    def published_type(self) -> str:
+        """`Point.type`: that of the device where scaling and clamping leave each value what it was."""
+        if self.kind not in (Kind.NUMBER, Kind.ENUMERATION) or (self.scale, self.offset) != (1.0, 0.0):
+            return ""
+        if self.type == "bool" or self.type.startswith("bit") or "." in self.type:
+            return "bool"
+        plain = self.type.rstrip("lh").replace("bcd", "uint")  # int8l, uint8h: a byte of a register
+        whole = plain.removeprefix("u").startswith("int") and self.beyond != "clamp"
+        return plain if whole or plain == "float32" else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +146,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What is published. `of` is the id of the point it belongs to (the measured value of a residual, say)."""
+    """What is published. `of` is the id of the point it belongs to (the measured value of a residual, say).
+
+    `type`: bool, int8 .. uint64 or float32 where each value of a number is one of those, else "" (float64).
+    `deadband`: a change up to this, in its unit, is not worth telling to whoever is told of changes.
+    `trace`: by how much its trace may be off; NaN for no trace.
+    """
 
     id: str
     role: Role
@@ -144,6 +162,9 @@ class Point:
     eu_hi: float = float("nan")
     enum: Mapping[int, str] = field(default_factory=dict)
     description: str = ""
+    type: str = ""
+    deadband: float = 0.0
+    trace: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,12 +416,26 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """Points of lines, those of one tag side by side in the order of time: row i4[k] of the tag, t_ns i8[k], value
+    f8[k]; NaN where a line is cut. Between two of them the line is straight."""
+
+    row: I4
+    t_ns: I8
+    value: F8
+
+
+NO_TRACE = Trace(np.zeros(0, np.int32), NO_STAMPS, np.zeros(0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Summary:
     """One closed window of one asset. Columns over `names`: min, mean, max, last, std f8[n]; good f8[n] share of time.
 
-    mean, std and good are weighted by time at the resolution of a cycle; `score_max` is NaN without a detector. Of
+    mean, std and good are weighted by time (`core.window`); `score_max` is NaN without a detector. Of
     texts and arrays the numbers are NaN; `arrays` has the last of each array by row. `figures`, `findings`: the last
-    numbers and words of models about the machine and themselves (health, life, trust ...), by relative id.
+    numbers and words of models about the machine and themselves (health, life, trust ...), by relative id. `trace`: of
+    the tags that have one (`core.swinging`), `row` among `names`.
     """
 
     asset: str
@@ -420,6 +455,7 @@ class Summary:
     arrays: Mapping[int, F8] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
     findings: Mapping[str, str] = field(default_factory=dict)
+    trace: Trace = NO_TRACE
 
 
 @dataclass(frozen=True, slots=True)

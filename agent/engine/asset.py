@@ -8,9 +8,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from agent.core import swinging
 from agent.core.conditions import TRUSTED, Rule
 from agent.core.formula import NOTHING, Program
 from agent.core.nouns import I8, Frame, Mode, Names, Point, Tag, Values
+from agent.core.swinging import Lines
 
 
 class ModelKind(Protocol):
@@ -137,7 +139,7 @@ class Asset:
     """All that is fixed about an asset. `points` (m, ids absolute) are: one measured per tag in order, then
     `<id>/state/mode`, then the points of each model (each pair) in turn, then those of `texts`, which say the same as
     long as the configuration holds (row: text). `derived`: the tags that are not read but computed. `absent`: models
-    that could not be loaded, and why."""
+    that could not be loaded, and why. `key`: the hash of all this but the epoch."""
 
     id: str
     epoch: int
@@ -156,11 +158,19 @@ class Asset:
     texts: Mapping[int, str] = field(default_factory=dict)
     pairs: tuple[Pair, ...] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
+    key: str = ""
 
     @property
     def stale_ns(self) -> I8:
         """i8[n]: how long a value of each tag is good for without being confirmed (inf: for ever)."""
         return np.minimum(np.asarray(self.stale_s, np.float64) * 1e9, float(2**62)).astype(np.int64)
+
+    @property
+    def lines(self) -> Lines:
+        """The traces of its tags, before the first sample."""
+        bound = np.array([tag.trace for tag in self.tags], np.float64)
+        row = np.flatnonzero(np.isfinite(bound))
+        return swinging.begun(row.astype(np.int32), bound[row])
 
     @property
     def blocks(self) -> Mapping[str, slice]:

@@ -100,7 +100,7 @@ def initial(asset: Asset) -> State:
         conditions=tuple(conditions.initial(rule, asset.id) for rule in asset.rules),
         pending_ns=(0,) * len(asset.rules),
         case=None,
-        window=window.opened(n, 0, Mode.UNKNOWN, {}),
+        window=window.opened(n, 0, Mode.UNKNOWN, {}, asset.lines),
         models=tuple(outside(model, quality.NOT_APPLICABLE) for model in asset.models),
         beats=(Beat(),) * len(asset.heartbeats),
         memories=derived.begun(asset.derived),
@@ -154,6 +154,7 @@ class _Frozen:
     memories: Kept = field(default_factory=Kept)
     maintenance: Maintenance = Maintenance()
     comparisons: Mapping[str, _Compared] = field(default_factory=dict)
+    key: str = ""
 
 
 def freeze(asset: Asset, state: State) -> bytes:
@@ -189,6 +190,7 @@ def freeze(asset: Asset, state: State) -> bytes:
             pair.name: _Compared(*_identity(asset, pair), c)
             for pair, c in zip(asset.pairs, state.comparisons, strict=True)
         },
+        asset.key,
     )
     return wire.encode(frozen)
 
@@ -232,9 +234,22 @@ def thaw(asset: Asset, checkpoint: bytes) -> State:
         latest=frozen.latest,
         mode=mode,
         pending_ns=pending_ns,
-        window=frozen.window,
+        window=_window(asset, frozen.window),
         models=models,
     )
+
+
+def fits(asset: Asset, checkpoint: bytes) -> bool:
+    """Whether a checkpoint is of this very asset, so that the ticks after it give what they gave then."""
+    frozen = wire.decode(_Frozen, checkpoint)
+    return frozen.key == asset.key and frozen.tags == tuple(asset.names)
+
+
+def _window(asset: Asset, known: Window) -> Window:
+    """The window with the traces that its tags have now: with others, or by another bound, they begin anew."""
+    now, then = asset.lines, known.lines
+    same = np.array_equal(now.row, then.row) and np.array_equal(now.bound, then.bound)
+    return known if same else replace(known, lines=now)
 
 
 def _recalled(asset: Asset, pair: Pair, part: _Compared | None) -> Comparison:

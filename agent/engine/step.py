@@ -13,6 +13,7 @@ from itertools import count
 import numpy as np
 
 from agent.core import latest, quality, window
+from agent.core.latest import Seen
 from agent.core.nouns import Case, Command, Condition, Event, Fault, Frame, Mode, Snapshot, Summary, Tick, Values
 from agent.core.window import Window
 from agent.engine import alarms, cases, compared, derived, heartbeats, maintenance, models, modes, shadow
@@ -153,19 +154,38 @@ def _score(asset: Asset, states: tuple[ModelState, ...], speaks: Sequence[int]) 
 def _fold(
     asset: Asset, state: State, frame: Frame, after: tuple[ModelState, ...], speaks: Sequence[int]
 ) -> tuple[tuple[Summary, ...], Window]:
-    """Closed windows and the open one. A change of mode or context closes before this cycle, the clock after it."""
-    n, length_ns, current = len(asset.tags), int(asset.summary_s * 1e9), state.window
+    """Closed windows and the open one. A change of mode or context closes before this cycle, the clock after it, and a
+    pause of ours where it began."""
+    length_ns, current, held = int(asset.summary_s * 1e9), state.window, _held(asset, state)
     summaries = []
-    if current.start_ns == 0 or current.mode != frame.mode or current.context != frame.context:
+    ends = _ends(current, frame)
+    if ends:
         if current.total_s > 0:
-            by = "mode" if current.mode != frame.mode else "context"
-            summaries.append(_closed(asset, current, state.t_ns, by, state.models, state.speaks))
-        current = window.opened(n, frame.t_ns - frame.dt_ns, frame.mode, frame.context)
-    current = window.fold(current, frame, _score(asset, after, speaks))
+            end_ns = state.t_ns or current.start_ns + round(current.total_s * 1e9)
+            current = window.paused(current, end_ns) if ends == "restart" else current
+            summaries.append(_closed(asset, current, end_ns, ends, state.models, state.speaks))
+        current = window.following(current, frame.t_ns - frame.dt_ns, frame.mode, frame.context)
+        held = window.before_samples(frame, held)
+    current = window.fold(current, frame, held, _score(asset, after, speaks))
     if current.start_ns // length_ns != frame.t_ns // length_ns and current.total_s > 0:
         summaries.append(_closed(asset, current, frame.t_ns, "window", after, speaks))
-        current = window.opened(n, frame.t_ns, frame.mode, frame.context)
+        current = window.following(current, frame.t_ns, frame.mode, frame.context)
     return tuple(summaries), current
+
+
+def _ends(current: Window, frame: Frame) -> str:
+    """Why the open window ends before this cycle; "" where it goes on."""
+    if not frame.dt_ns or not current.start_ns:
+        return "restart"
+    if current.mode != frame.mode:
+        return "mode"
+    return "context" if current.context != frame.context else ""
+
+
+def _held(asset: Asset, state: State) -> Seen:
+    """How the tags stood at the end of the cycle before."""
+    _, dead = heartbeats.standing(asset.heartbeats, state.beats, len(asset.tags))
+    return latest.seen(state.latest, state.t_ns, asset.stale_ns, dead)
 
 
 def _closed(
@@ -185,8 +205,9 @@ def _last(asset: Asset, state: State, tick: Tick) -> tuple[State, Snapshot]:
     frame = modes.placed(frame, replace(state.mode, mode=Mode.UNKNOWN), {})
     summaries: tuple[Summary, ...] = ()
     if state.window.total_s > 0:
-        summaries = (_closed(asset, state.window, state.t_ns, "shutdown", state.models, state.speaks),)
-    empty = window.opened(len(down), 0, state.mode.mode, state.window.context)
+        ended = window.paused(state.window, state.t_ns)
+        summaries = (_closed(asset, ended, state.t_ns, "shutdown", state.models, state.speaks),)
+    empty = window.opened(len(down), 0, state.mode.mode, state.window.context, asset.lines)
     after = replace(state, seq=tick.seq, window=empty)
     shown = replace(after, models=models.silenced(state.models, quality.BAD_SHUTDOWN))
     return after, _snapshot(asset, shown, tick, frame, (), summaries, ())

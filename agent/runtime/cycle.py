@@ -29,6 +29,8 @@ class Cycle:
         """Go on from `state`; `outcome` is told each tick and its snapshot."""
         self.asset = asset
         self.state = state
+        self.spent_ns = 0  # on steps since its last checkpoint
+        self.checkpoint_due = False
         self._inbox = inbox
         self._timing = Timing(asset)
         self._outcome = outcome
@@ -47,10 +49,13 @@ class Cycle:
         tick = Tick(self.asset.id, self.asset.epoch, self.state.seq + 1, now_ns, batches, commands, last)
         started_ns = clock.now_ns()
         self.state, snapshot = step(self._timing.asset, self.state, tick)
-        meters.current().set("engine/step_ms", (clock.now_ns() - started_ns) * 1e-6)
+        step_ns = clock.now_ns() - started_ns
+        self.spent_ns += step_ns
+        meters.current().set("engine/step_ms", step_ns * 1e-6)
         meters.current().add("engine/ticks")
         for fault in snapshot.faults:
             log.error("%s: model %s: %s", self.asset.id, fault.component, fault.text)
+            meters.current().add(f"model {self.asset.id}/{fault.component}/faults")
         for command in self._timing.commands():
             self._inbox.command(command)
         self._outcome(tick, snapshot)

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 TURN_S = 0.5
-CLOCK_EVERY_NS = 60_000_000_000
+CLOCK_EVERY_NS = 600_000_000_000
 CLOCK_STEP_NS = 500_000_000
 END_S = 5.0
 READ_AGAIN_S = 1.0
@@ -66,6 +66,11 @@ class Journal:
         """The journal at `path`, with at most `cap_bytes` on disk. Never raises: without a disk it tries again."""
         return cls(path, cap_bytes, flush_s, gateway)
 
+    @property
+    def path(self) -> Path:
+        """Where the store is; what is small and of one sink may lie beside it."""
+        return self._path
+
     def put(self, entry: Entry) -> None:
         """Keep an entry. Never waits."""
         self._writer.queue.put(entry)
@@ -93,7 +98,8 @@ class Journal:
             self._writer.queue.want(class_, wanted)
 
     async def acknowledge(self, name: str, records: Sequence[Record]) -> None:
-        """Say that destination `name` has these for good. Written within a second; until then kept in memory."""
+        """Say that destination `name` has these for good. Kept in memory until it is written: of events within a
+        second, of others with the next commit."""
         self.acknowledged(name, records)
 
     def acknowledged(self, name: str, records: Sequence[Record]) -> None:
@@ -210,19 +216,20 @@ class Journal:
 
     async def _count_pending(self) -> None:
         """Apart from the turns: a slow disk may hold this up, and nothing else."""
-        looked_at = -1
+        looked_at = (-1, -1)
         while True:
-            commits = self._writer.counts.commits
-            for name, (first, *_) in list(self._cursors.items()) if commits != looked_at else ():
+            now = self._writer.counts.commits, self._writer.queue.acknowledged
+            for name, (first, *_) in list(self._cursors.items()) if now != looked_at else ():
+                held = {class_: self._writer.queue.held(name, class_) for class_ in first.classes}
                 try:
-                    self._pending[name] = await self.read(partial(_pending, name, first.classes))
+                    self._pending[name] = await self.read(partial(_pending, name, held))
                 except StoreError as error:
                     log.debug("journal: cannot count what waits: %s", error)
-            looked_at = commits
+            looked_at = now
             await anyio.sleep(TURN_S)
 
     def _look_at_clock(self) -> None:
-        """Note the wall clock: at start, each minute, when it steps against ours, when it gets or loses its master."""
+        """Note the wall clock: at start, each ten minutes, when it steps against ours, gets or loses its master."""
         row, last = ClockRow(clock.now_ns(), clock.wall_ns(), timesync.quality()), self._clock
         if (
             last is None
@@ -323,8 +330,8 @@ def _unacknowledged(name: str, class_: str, after: Place, held: dict[int, Ranges
     return reader.unacknowledged(name, class_, after, held, most)
 
 
-def _pending(name: str, classes: tuple[str, ...], reader: Reader) -> int:
-    return sum(reader.pending(name, class_) for class_ in classes)
+def _pending(name: str, held: dict[str, dict[int, Ranges]], reader: Reader) -> int:
+    return sum(reader.pending(name, class_, known) for class_, known in held.items())
 
 
 def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from agent.store import intervals
 from agent.store.intervals import Ranges
-from agent.store.record import EVENT, OVERFLOW, RAW, Ack, ClockRow, Entry, Lost, Record
+from agent.store.record import CHECKPOINT, EVENT, LAYOUT, OVERFLOW, RAW, Ack, ClockRow, Entry, Lost, Record
 from agent.store.write import Work
 
 MOST_ENTRIES = 20_000
@@ -30,7 +30,7 @@ class Queue:
         self.changed = threading.Condition(threading.RLock())
         self.stopping = self.suspect = False
         self.urgent = self.soon = False  # something should be written at once; with what comes in the next moment
-        self.dropped = 0
+        self.dropped = self.acknowledged = 0
         self.wanted: dict[str, tuple[str, ...]] = {}
         self._entries: deque[Entry] = deque()
         self._bytes = 0
@@ -53,7 +53,7 @@ class Queue:
             self._bytes += len(entry.body)
             if entry.class_ == EVENT:
                 self._wake()
-            elif not self.soon and (entry.class_ != RAW or self._bytes >= WAKE_BYTES):
+            elif not self.soon and (entry.class_ not in (RAW, CHECKPOINT, LAYOUT) or self._bytes >= WAKE_BYTES):
                 self.soon = True
                 self.changed.notify()
 
@@ -70,6 +70,7 @@ class Queue:
             if not self._incoming.acks:
                 self.changed.notify()
             self._incoming.acks = joined([*self._incoming.acks, *acks])
+            self.acknowledged += 1
 
     def held(self, dest: str, class_: str) -> dict[int, Ranges]:
         """Ranges of each epoch that are acknowledged but not written yet."""

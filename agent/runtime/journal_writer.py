@@ -2,10 +2,13 @@
 
     queue -> (raw: open blocks) -> work -> one synced commit
 
-Events are committed as soon as they come, summaries and checkpoints with those that follow in the same moment (all
-assets close their windows together: one commit instead of one each), raw history every `flush_s`, acknowledgements
-within a second. What cannot be written is kept, within bounds, and tried again; beyond the bounds the lowest class is
-given up and becomes a gap record as soon as something can be written.
+Events are committed as soon as they come, summaries with those that follow in the same moment (all assets close their
+windows together: one commit instead of one each), raw history and checkpoints every `flush_s`, on multiples of it as
+windows are, so that summaries take them along. Acknowledgements of events are written within a second, others with the
+next commit: after a kill they may be sent twice. Each commit costs some 40 kB of flash beside what is in it.
+
+What cannot be written is kept, within bounds, and tried again; beyond the bounds the lowest class is given up and
+becomes a gap record as soon as something can be written.
 """
 
 from __future__ import annotations
@@ -18,17 +21,24 @@ from pathlib import Path
 from agent.runtime import clock
 from agent.runtime.journal_queue import MOST_BYTES, Queue
 from agent.store.blocks import Open
-from agent.store.record import CHECKPOINT, RAW, SUMMARY, Entry
+from agent.store.record import CHECKPOINT, EVENT, LAYOUT, RAW, SUMMARY, Entry
 from agent.store.schema import StoreDamagedError, StoreError, StoreFullError
 from agent.store.write import Store, Work
 
 log = logging.getLogger(__name__)
+
+# These wait for the next flush, or for something that does not.
+LEISURELY = (RAW, CHECKPOINT, LAYOUT)
 
 SECOND_NS = 1_000_000_000
 MOMENT_S = 0.05
 BLOCK_BYTES = 1 << 20
 ACK_DELAY_NS = SECOND_NS
 LONGEST_RETRY_NS = 10 * SECOND_NS
+
+# Shares of the period of flushes: so much later than a multiple of it one is due that nothing took along; a summary
+# takes it along where it is so near.
+LATER, NEAR = 32, 12
 
 
 @dataclass(slots=True)
@@ -63,7 +73,7 @@ class Writer:
 
     def run(self) -> None:
         """Write until stopped. Errors of the disk are counted and tried again; nothing else is expected."""
-        self._flush_due_ns = clock.now_ns() + self._flush_ns
+        self._plan_flush(clock.now_ns())
         while not self._turn():
             pass
         self._close()
@@ -95,27 +105,34 @@ class Writer:
 
     def _wait_s(self) -> float:
         due = [self._flush_due_ns]
-        due += [self._ack_due_ns] if self._work.acks else []
+        due += [self._ack_due_ns] if self._urgent_acks else []
         due += [0] if self._important else []
         return min(1.0, max(0.0, (max(min(due), self._retry_ns) - clock.now_ns()) / SECOND_NS))
 
     @property
     def _important(self) -> bool:
         """Whether the work holds something that should not wait for the next flush."""
-        return bool(self._work.lost or self._work.damaged) or any(e.class_ != RAW for e in self._work.entries)
+        kept = any(e.class_ not in LEISURELY for e in self._work.entries)
+        return kept or bool(self._work.lost or self._work.damaged)
+
+    @property
+    def _urgent_acks(self) -> bool:
+        """Whether something that would be told twice after a kill should not wait for the next flush."""
+        return any(ack.class_ == EVENT for ack in self._work.acks)
 
     def _take_in(self) -> None:
-        had_acks, room = bool(self._work.acks), self._size() + self._open.size <= MOST_BYTES
+        room = self._size() + self._open.size <= MOST_BYTES
+        had_acks = self._urgent_acks
         for entry in self.queue.take(self._work, room):
             block: Entry | None = None
             if entry.class_ == RAW:
                 block = self._open.add(entry)
-            elif entry.class_ == CHECKPOINT:
-                # It stands after all ticks that made it: the block they are in is closed first.
+            elif entry.class_ in (CHECKPOINT, LAYOUT):
+                # It stands after all ticks before it: the block they are in is closed first.
                 block = self._open.take(entry.asset)
             self._work.entries += [] if block is None else [block]
             self._work.entries += [] if entry.class_ == RAW else [entry]
-        if self._work.acks and not had_acks:
+        if self._urgent_acks and not had_acks:
             self._ack_due_ns = clock.now_ns() + ACK_DELAY_NS
 
     def _size(self) -> int:
@@ -124,17 +141,24 @@ class Writer:
     def _commit_if_due(self, urgent: bool, all_now: bool) -> bool:
         """Whether nothing was left unwritten."""
         now_ns = clock.now_ns()
-        if now_ns >= self._flush_due_ns or all_now:
+        near = self._flush_due_ns - now_ns <= self._flush_ns // NEAR
+        along = near and any(e.class_ == SUMMARY for e in self._work.entries)
+        if now_ns >= self._flush_due_ns or all_now or along:
             self._work.entries += self._open.take_all()
-            self._flush_due_ns = now_ns + self._flush_ns
+            self._plan_flush(now_ns)
             all_now = True
-        acks_due = bool(self._work.acks) and now_ns >= self._ack_due_ns
+        acks_due = self._urgent_acks and now_ns >= self._ack_due_ns
         if not (urgent or acks_due or all_now or self._important):
             return False
         if now_ns < self._retry_ns and not self.queue.stopping:
             self._shed()
             return False
         return self._commit()
+
+    def _plan_flush(self, now_ns: int) -> None:
+        """At a multiple of the period, where windows close, at least most of a period away."""
+        period_ns = self._flush_ns
+        self._flush_due_ns = ((now_ns + period_ns // NEAR) // period_ns + 1) * period_ns + period_ns // LATER
 
     def _commit(self) -> bool:
         store = self._ready()

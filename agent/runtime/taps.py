@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from agent.core.nouns import Catalogue, Snapshot
 from agent.runtime.hub import Hub
 from agent.runtime.journal import Cursor, Journal
+from agent.runtime.reported import Reported
 
 
 @dataclass(frozen=True, slots=True)
 class Taps:
-    """Two taps on the way out; neither can slow what is upstream."""
+    """Two taps on the way out; neither can slow what is upstream. fleet: what a gateway of a fleet says of itself."""
 
     gateway: str
     hub: Hub
     records: Journal
+    fleet: Reported | None = None
 
     def latest(self) -> AsyncIterator[Catalogue | Snapshot]:
         """The Catalogue, then the newest Snapshot of each asset, then each newer one; newest wins."""

@@ -1,12 +1,12 @@
 """Raw history in blocks: the ticks and snapshots of one asset over some seconds, packed and compressed together.
 
-    block = u1 version (1) | zlib( core.wire message of Packed )
+    block = u1 version (1) | zlib( core.wire message of Packed )                       read, no longer written
           | u1 version (2) | u4 length of the index | core.wire message of Index | zlib( differences end to end )
+          | u1 version (3) | columns over time, see columnar.py
 
-Neighbours in a block are nearly the same, and zlib finds that by itself as long as they lie in its window of 32 KiB
-(version 1; about 10 bytes are left of each value). Of larger assets it would see nothing but noise, slowly: there each
-message is XORed with the one of its kind and length before it, and compressed as it comes, so that a block of 1 MB
-never lies in memory (version 2; 1000 tags of 16 bit: 7.5 bytes of each value instead of 12, in 0.6 ms instead of 2).
+Version 3 is for messages of ordinary size. Of larger assets (messages of 16 KiB and more, some 500 tags) each message
+is XORed with the one of its kind and length before it, and compressed as it comes, so that a block of 1 MB never lies
+in memory (version 2).
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ import numpy.typing as npt
 
 from agent.core import wire
 from agent.core.nouns import I8
+from agent.store import columnar
 from agent.store.record import BLOCK, RAW, Entry
 
-WHOLE, DIFFERENCES = 1, 2  # versions
-WHOLE_LEVEL, DIFFERENCES_LEVEL = 6, 3
+WHOLE, DIFFERENCES = 1, 2  # versions beside columnar's
+DIFFERENCES_LEVEL = 3
 WINDOW = 32 << 10  # zlib's
 LENGTH = struct.Struct("<I")
 
@@ -59,6 +60,8 @@ def pack(entries: Sequence[Entry]) -> Entry:
 
 def unpack(body: bytes) -> list[tuple[str, int, bytes]]:
     """(kind, t_ns, message) of each in a block. ValueError where the bytes are not a block."""
+    if body[:1] == bytes([columnar.VERSION]):
+        return columnar.messages(body)
     try:
         index, content = _read(body)
     except (struct.error, zlib.error, wire.WireError) as error:
@@ -78,7 +81,7 @@ def _read(body: bytes) -> tuple[Index, bytes]:
         start = 1 + LENGTH.size
         end = start + LENGTH.unpack(body[1:start])[0]
         return wire.decode(Index, body[start:end]), zlib.decompress(body[end:])
-    raise ValueError(f"not a block of version {WHOLE} or {DIFFERENCES}")
+    raise ValueError(f"not a block of version {WHOLE}, {DIFFERENCES} or {columnar.VERSION}")
 
 
 class Before:
@@ -116,9 +119,8 @@ class Filling:
         self._kinds: list[str] = []
         self._t_ns: list[int] = []
         self._end: list[int] = []
-        self._pieces: list[bytes] = []
-        self._before = Before()
-        self._stream: zlib._Compress | None = None
+        self._columns = columnar.Groups()
+        self._stream: Stream | None = None
 
     def add(self, entry: Entry) -> None:
         """Put a raw entry in."""
@@ -126,33 +128,50 @@ class Filling:
         self._kinds.append(entry.kind)
         self._t_ns.append(entry.t_ns)
         self._end.append(self.size)
-        self._hold(entry.kind, entry.body)
-        if self._stream is None and self.size >= max(2 * WINDOW, WINDOW // 2 * len(self._kinds)):
-            self._compress_from_now()
+        if self._stream is None:
+            self._columns.add(entry.kind, entry.t_ns, entry.body)
+            self.held += len(entry.body)
+            if self.size >= max(2 * WINDOW, WINDOW // 2 * len(self._kinds)):
+                self._compress_from_now()
+        else:
+            self.held += self._stream.add(entry.kind, entry.body)
 
     def packed(self) -> Entry:
         """One entry of kind `block` with all that is in it."""
-        index = tuple(self._kinds), np.array(self._t_ns, np.int64), np.array(self._end, np.int64)
         if self._stream is None:
-            messages = np.frombuffer(b"".join(self._pieces), np.uint8)
-            body = bytes([WHOLE]) + zlib.compress(wire.encode(Packed(*index, messages)), WHOLE_LEVEL)
+            body = self._columns.packed()
         else:
-            head = wire.encode(Index(*index))
-            body = b"".join([bytes([DIFFERENCES]), LENGTH.pack(len(head)), head, *self._pieces, self._stream.flush()])
+            end = np.array(self._end, np.int64)
+            head = wire.encode(Index(tuple(self._kinds), np.array(self._t_ns, np.int64), end))
+            body = b"".join([bytes([DIFFERENCES]), LENGTH.pack(len(head)), head, self._stream.ended()])
         return Entry(RAW, self._asset, BLOCK, self._t_ns[0], body, n=len(self._kinds), end_ns=self._t_ns[-1])
 
-    def _hold(self, kind: str, message: bytes) -> None:
-        if self._stream is not None:
-            message = self._stream.compress(self._before.difference(kind, message))
-        self._pieces.append(message)
-        self.held += len(message)
-
     def _compress_from_now(self) -> None:
-        """What is in it already and what comes: the messages are larger than zlib's window."""
-        whole, self._pieces, self.held = self._pieces, [], 0
-        self._stream = zlib.compressobj(DIFFERENCES_LEVEL)
-        for kind, message in zip(self._kinds, whole, strict=True):
-            self._hold(kind, message)
+        """What is in it already and what comes: as columns it would have to lie in memory."""
+        self._stream = Stream()
+        pairs = zip(self._kinds, self._columns.messages(), strict=True)
+        self.held = sum(self._stream.add(kind, message) for kind, message in pairs)
+        self._columns = columnar.Groups()
+
+
+class Stream:
+    """Differences of messages, compressed as they come."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self._before = Before()
+        self._zlib = zlib.compressobj(DIFFERENCES_LEVEL)
+        self._pieces: list[bytes] = []
+
+    def add(self, kind: str, message: bytes) -> int:
+        """Take a message in; how many bytes are held more."""
+        piece = self._zlib.compress(self._before.difference(kind, message))
+        self._pieces.append(piece)
+        return len(piece)
+
+    def ended(self) -> bytes:
+        """All of it."""
+        return b"".join([*self._pieces, self._zlib.flush()])
 
 
 class Open:

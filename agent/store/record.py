@@ -1,7 +1,7 @@
 """What the store keeps: an Entry before it is kept, a Record after, a Gap where something is missing.
 
 Classes, the least important first: raw (ticks and snapshots, in blocks), summary, event (alarms, commands, audit).
-Checkpoints are a class beside them: state, not history.
+Checkpoints and layouts (which point stands where in a snapshot) are classes beside them: state, not history.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ import zlib
 from dataclasses import dataclass
 
 from agent.core import wire
-from agent.core.nouns import Event, Snapshot, Summary, Tick
+from agent.core.nouns import Event, Point, Snapshot, Summary, Tick
 
-RAW, SUMMARY, EVENT, CHECKPOINT = "raw", "summary", "event", "checkpoint"
+RAW, SUMMARY, EVENT, CHECKPOINT, LAYOUT = "raw", "summary", "event", "checkpoint", "layout"
 CLASSES = (RAW, SUMMARY, EVENT)  # in the order in which they are given up
 
 # How a record tells that its body holds many: see blocks.py.
 BLOCK = "block"
+
+# Of a compressed body: no core.wire message begins so, its header would be 4 GiB.
+PACKED = b"\xff\xff\xff\xff"
+SMALLEST, LEVEL = 256, 6
 
 # Why a Gap is there.
 CAP, CAP_UNSENT = "cap", "cap, not acknowledged"
@@ -145,6 +149,29 @@ def audit(noun: Event) -> Entry:
 def checkpoint(asset: str, t_ns: int, body: bytes) -> Entry:
     """The state of an asset after all its ticks so far."""
     return Entry(CHECKPOINT, asset, "checkpoint", t_ns, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The points of an asset in the order of its snapshots from here on."""
+
+    points: tuple[Point, ...]
+
+
+def layout(asset: str, t_ns: int, points: tuple[Point, ...]) -> Entry:
+    """Which point stands where in the snapshots to come; kept once for as long as it does not change."""
+    return Entry(LAYOUT, asset, "layout", t_ns, wire.encode(Layout(points)))
+
+
+def stored(body: bytes) -> bytes:
+    """A body as it lies in the database: compressed where that pays (blocks are so already)."""
+    small = PACKED + zlib.compress(body, LEVEL) if len(body) >= SMALLEST or body.startswith(PACKED) else body
+    return small if len(small) < len(body) or body.startswith(PACKED) else body
+
+
+def unstored(body: bytes) -> bytes:
+    """The body again."""
+    return zlib.decompress(body[len(PACKED) :]) if body.startswith(PACKED) else body
 
 
 def checksum(key: tuple[str | int, ...], body: bytes) -> int:

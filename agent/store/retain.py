@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from agent.store import intervals
 from agent.store.intervals import Ranges
-from agent.store.record import CAP, CAP_UNSENT, CHECKPOINT, CLASSES, DAMAGED, EVENT, RAW, Gap
+from agent.store.record import CAP, CAP_UNSENT, CHECKPOINT, CLASSES, DAMAGED, EVENT, LAYOUT, RAW, Gap
 
 AT_ONCE = 32
 HOUR_NS = 3_600_000_000_000
@@ -162,3 +162,12 @@ def thin_checkpoints(db: sqlite3.Connection, asset: str) -> None:
         hourly = {(boot, t_ns // HOUR_NS): number for number, boot, t_ns in reversed(rows) if number > oldest}
         keep.update(hourly.values())
     db.executemany("DELETE FROM record WHERE id = ?", [(row[0],) for row in rows if row[0] not in keep])
+
+
+def thin_layouts(db: sqlite3.Connection, asset: str) -> None:
+    """Keep the layouts that raw history is read by: the newest before its oldest block, and those after."""
+    db.execute(
+        "DELETE FROM record WHERE class = ? AND asset = ? AND id < (SELECT max(id) FROM record WHERE class = ?"
+        " AND asset = ? AND id < coalesce((SELECT min(id) FROM record WHERE class = ? AND asset = ?), 1 << 62))",
+        (LAYOUT, asset, LAYOUT, asset, RAW, asset),
+    )

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x45445457  # "EDTW"
 PAGE = 4096
 
@@ -41,7 +41,9 @@ CREATE INDEX gap_key ON gap (class, epoch, last);
 """
 
 # From version k to k+1, at index k-1.
-MIGRATIONS: tuple[str, ...] = ()
+MIGRATIONS = (
+    "PRAGMA user_version = 2",  # bodies may be compressed, blocks may be columns
+)
 
 
 class StoreError(OSError):
@@ -83,6 +85,21 @@ def lock(path: Path) -> int:
         os.close(held)
         raise StoreError(f"{path} is being written by another process; is edgetwin running already?") from error
     return held
+
+
+def in_use(path: Path) -> bool:
+    """Whether a process writes the store now."""
+    try:
+        held = os.open(path.with_name(path.name + ".lock"), os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(held)
+    return False
 
 
 def connect(path: Path, wal_pages: int) -> sqlite3.Connection:

@@ -11,7 +11,20 @@ from pathlib import Path
 from typing import Self
 
 from agent.store import clocks, intervals, retain, schema
-from agent.store.record import CHECKPOINT, CLASSES, DAMAGED, TOO_LARGE, Ack, ClockRow, Entry, Lost, checksum
+from agent.store.record import (
+    BLOCK,
+    CHECKPOINT,
+    CLASSES,
+    DAMAGED,
+    LAYOUT,
+    TOO_LARGE,
+    Ack,
+    ClockRow,
+    Entry,
+    Lost,
+    checksum,
+    stored,
+)
 from agent.store.schema import PAGE, StoreDamagedError, translated
 
 LEAST_CAP = 64 * PAGE
@@ -56,7 +69,7 @@ class Store:
         self._wanted: dict[str, tuple[str, ...]] = {}
         self._limit_pages = _limit_pages(cap_bytes)
         self._boot = _boot_number(db, boot)
-        self._seq = {class_: _last_seq(db, class_, epoch) for class_ in (*CLASSES, CHECKPOINT)}
+        self._seq = {class_: _last_seq(db, class_, epoch) for class_ in (*CLASSES, CHECKPOINT, LAYOUT)}
         db.execute(f"PRAGMA max_page_count = {self._limit_pages}").fetchone()
 
     @classmethod
@@ -156,17 +169,26 @@ class Store:
 
     def _add(self, seq: dict[str, int], entries: Sequence[Entry]) -> None:
         for e in entries:
+            if e.class_ == LAYOUT and self._is_newest(e):
+                continue
             seq[e.class_] += 1
             key = (e.class_, self.epoch, seq[e.class_], self._boot, e.t_ns, e.end_ns, e.asset, e.kind, e.n)
+            body = e.body if e.kind == BLOCK else stored(e.body)
             added = self._db.execute(
                 "INSERT INTO record (class, epoch, seq, boot, t_ns, end_ns, asset, kind, n, crc, body)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*key, checksum(key, e.body), e.body),
+                (*key, checksum(key, body), body),
             )
             self._db.executemany(
                 "INSERT OR REPLACE INTO latest VALUES (?, ?, ?)",
                 [(e.asset, subject, added.lastrowid) for subject in e.subjects],
             )
+
+    def _is_newest(self, e: Entry) -> bool:
+        """Whether the last record of its class and asset says the same."""
+        where = "class = ? AND asset = ? ORDER BY id DESC LIMIT 1"
+        found = self._db.execute(f"SELECT body FROM record WHERE {where}", (e.class_, e.asset)).fetchone()
+        return found is not None and found[0] == stored(e.body)
 
     def _add_lost(self, seq: dict[str, int], losses: Sequence[Lost]) -> None:
         """What was lost takes one sequence number, so that a reader of the sequence sees that something is missing."""
@@ -184,6 +206,8 @@ class Store:
             retain.drop_damaged(self._db, record)
         for asset in {e.asset for e in work.entries if e.class_ == CHECKPOINT}:
             retain.thin_checkpoints(self._db, asset)
+        for asset in {e.asset for e in work.entries if e.class_ == LAYOUT}:
+            retain.thin_layouts(self._db, asset)
 
     def note_epoch_lost(self) -> None:
         """Say that everything of the epoch before this one is missing here."""

@@ -33,7 +33,7 @@ def live(tmp_path_factory):
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory):
     path = tmp_path_factory.mktemp("recording") / "healthy.csv"
-    command = [sys.executable, "-m", "hil.record", "--out", path, "--hours", "0.6", "--seed", "7", "--reference"]
+    command = [sys.executable, "-m", "hil.record", "--out", path, "--hours", "0.3", "--seed", "7", "--reference"]
     subprocess.run(command, check=True, cwd=ROOT)
     return path
 

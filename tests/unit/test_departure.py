@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -132,12 +132,10 @@ def test_the_rows_of_the_fit_are_within_their_own_limits(learned):
     assert np.all(learned.worst_cusum < 1.0)
 
 
-@settings(max_examples=3, deadline=None)
-@given(st.sampled_from([1.0, 7.0, 90.0]))
-def test_a_larger_budget_of_false_alarms_makes_narrower_limits(days):
+def test_a_larger_budget_of_false_alarms_makes_narrower_limits():
     z = [coloured(600, 5)]
-    one, other = (limits.learned(z, [np.ones(600)], 1.0, budget_days=d) for d in (days, 30.0))
-    assert (one.cusum.limit[0] < other.cusum.limit[0]) == (days < 30.0)
+    often, seldom = (limits.learned(z, [np.ones(600)], 1.0, budget_days=days).cusum.limit[0] for days in (7.0, 90.0))
+    assert often < seldom
 
 
 def test_a_shift_that_lasts_is_found_by_the_cusum(learned):

@@ -156,10 +156,10 @@ def test_windows_close_by_clock_mode_and_context_and_weigh_by_time():
     _, shots = play(built, [*running([1, 2, 3, 6]), tick(5, batch(5, level=9.0, state=3, product="water"))])
     (window,) = [s for shot in shots for s in shot.summaries]
     row = window.names.index("tank/level")
-    # The first cycle has no length yet, so it weighs nothing; 2, 3 and 6 weigh a second each.
+    # The first cycle has no length yet; then 1, 2 and 3 held for a second each, and 6 has just come.
     assert (window.closed_by, window.end_ns) == ("window", 4 * SECOND)
-    assert window.mean[row] == pytest.approx(11 / 3)
-    assert window.std[row] == pytest.approx(math.sqrt((4 + 9 + 36) / 3 - (11 / 3) ** 2))
+    assert window.mean[row] == pytest.approx(2)
+    assert window.std[row] == pytest.approx(math.sqrt((1 + 4 + 9) / 3 - 2**2))
     assert (window.min[row], window.max[row], window.last[row], window.good[row]) == (1, 6, 6, 1)
     assert window.score_max == 6.0
     _, shots = play(built, [*running([1, 2]), tick(3, batch(3, level=9.0, state=3, product="water"))])

@@ -42,7 +42,7 @@ def together(seeds, rigs, faults, scans, fault_at=600):
     return np.array(rows), fleet
 
 
-@pytest.mark.parametrize(("seeds", "vary", "scans"), [((64, 81), True, 4700), ((3, 4, 5, 6, 7), False, 1200)])
+@pytest.mark.parametrize(("seeds", "vary", "scans"), [((64, 81), True, 4450), ((3, 4, 5, 6, 7), False, 1200)])
 def test_each_plant_of_a_fleet_is_the_plant_alone(seeds, vary, scans):
     # Seeds 64 and 81 stop for a while after 430 s.
     rigs = [varied(s) if vary else Rig() for s in seeds]

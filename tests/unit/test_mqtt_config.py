@@ -9,7 +9,7 @@ import pydantic
 import pytest
 
 from agent.core import wire
-from agent.core.nouns import Case, Event, Mode, Summary
+from agent.core.nouns import Case, Event, Mode, Summary, Trace
 from agent.runtime.journal import Record
 from agent.sinks.mqtt import Config, payload
 
@@ -110,6 +110,13 @@ def test_a_record_of_another_time_has_another_hash():
 
 def test_a_summary_can_be_told_in_fewer_figures():
     assert Config(host="localhost", figures=["last", "good"]).figures == ("last", "good")
+
+
+def test_a_trace_is_points_since_the_start_of_the_window():
+    trace = Trace(np.array([0, 0, 2]), np.array([990, 1200, 1300]), np.array([1.5, math.nan, 2.0]))
+    summary = Summary("tank", 1000, 2000, Mode.RUNNING, {}, "window", ("a", "b", "c"), *[np.zeros(3)] * 6, math.nan,
+                      trace=trace)  # fmt: skip
+    assert said(summary, "summary", t_ns=2000)["trace"] == {"a": [[-10, 1.5], [200, None]], "c": [[300, 2.0]]}
 
 
 def columns_of(*names):

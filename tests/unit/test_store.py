@@ -400,7 +400,7 @@ def test_a_reader_beside_the_writer_sees_what_is_committed_and_holds_nothing(sto
     (busy, log, done) = store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     assert (busy, log, done) == (0, 0, 0)  # the open reader holds no transaction
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        reader._db.execute("DELETE FROM record")
+        reader.db.execute("DELETE FROM record")
     reader.close()
 
 

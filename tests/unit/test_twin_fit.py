@@ -154,7 +154,7 @@ def test_a_kind_that_does_not_exist_is_named(tmp_path):
 def test_a_curved_machine_gets_units_and_the_file_says_so(tmp_path):
     draw = np.random.default_rng(8)
     x, wanted, rows = 0.0, 0.0, []
-    for k in range(600):
+    for k in range(360):
         wanted = draw.uniform(-1.5, 1.5) if k % 12 == 0 else wanted
         rows.append((wanted, x + 0.01 * draw.standard_normal()))
         x = 0.85 * x + 0.5 * np.tanh(2.5 * wanted)

@@ -98,6 +98,11 @@ def trusted(state_dir: Path) -> list[Trusted]:
     return list(_read(list({path: (name, path) for name, path in reversed(files)}.values())[::-1]))
 
 
+def trusted_in(folder: Path) -> list[Trusted]:
+    """The keys of a folder of trusted ones, by name."""
+    return list(_read([(name.removesuffix(".pub"), folder / name) for name in _names(folder) if name.endswith(".pub")]))
+
+
 def _names(folder: Path) -> list[str]:
     try:
         return sorted(os.listdir(folder))
@@ -115,11 +120,16 @@ def _read(files: list[tuple[str, Path]]) -> Iterator[Trusted]:
 
 def trust(state_dir: Path, path: Path, name: str = "") -> Trusted:
     """Trust the models of a public key from now on. OSError; ValueError."""
+    return trust_in(_folder(state_dir), path, name)
+
+
+def trust_in(folder: Path, path: Path, name: str = "") -> Trusted:
+    """Put a public key into a folder of trusted ones. OSError; ValueError."""
     content = path.read_bytes()
     key, name = public(content, path), name or path.stem
     if not name or set(name) - set(NAME) or name.startswith("."):
         raise ValueError(f"name {name!r}: expected letters, digits, . _ -")
-    target = _folder(state_dir) / f"{name}.pub"
+    target = folder / f"{name}.pub"
     if target.exists() and key_id(public(target.read_bytes(), target)) != key_id(key):
         raise ValueError(f"another key is trusted as {name} already: give --name, or remove it first")
     making.folder(target.parent.parent)

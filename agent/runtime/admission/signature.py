@@ -48,14 +48,18 @@ def beside(file: Path) -> Path:
     return file.with_name(file.name + ".sig")
 
 
-def signed(content: bytes, key: Ed25519PrivateKey, made: str, expires: str | None = None) -> bytes:
-    """The content of the .sig file. Each time is UTC as in Signature."""
+def signed(
+    content: bytes, key: Ed25519PrivateKey, made: str, expires: str | None = None, purpose: bytes = PURPOSE
+) -> bytes:
+    """The content of the .sig file. Each time is UTC as in Signature; `purpose`: what the content is signed as."""
     about = Signature(ALGORITHM, key_id(key.public_key()), hashlib.sha256(content).hexdigest(), made, expires)
-    mark = base64.b64encode(key.sign(_bytes(about))).decode()
+    mark = base64.b64encode(key.sign(_bytes(about, purpose))).decode()
     return json.dumps({**asdict(about), "signature": mark}, indent=1).encode() + b"\n"
 
 
-def verified(content: bytes, sig: bytes, trusted: Sequence[Trusted], now: datetime.datetime) -> tuple[Signature, str]:
+def verified(
+    content: bytes, sig: bytes, trusted: Sequence[Trusted], now: datetime.datetime, purpose: bytes = PURPOSE
+) -> tuple[Signature, str]:
     """(what is signed, whose key) of a file; ValueError says why it does not count, Expired that its time is over."""
     about, mark = _read(sig)
     if about.algorithm != ALGORITHM:
@@ -68,7 +72,7 @@ def verified(content: bytes, sig: bytes, trusted: Sequence[Trusted], now: dateti
             f"it is signed by key {about.key}, which is not trusted here; if it should be: edgetwin model trust KEY.pub"
         )
     try:
-        known[0].key.verify(mark, _bytes(about))
+        known[0].key.verify(mark, _bytes(about, purpose))
     except InvalidSignature:
         raise ValueError(f"its signature is not one of key {about.key}: it was made up or changed") from None
     if about.expires is not None and _time(about.expires) <= now:
@@ -76,8 +80,8 @@ def verified(content: bytes, sig: bytes, trusted: Sequence[Trusted], now: dateti
     return about, known[0].name
 
 
-def _bytes(about: Signature) -> bytes:
-    return PURPOSE + json.dumps(asdict(about), sort_keys=True, separators=(",", ":")).encode()
+def _bytes(about: Signature, purpose: bytes) -> bytes:
+    return purpose + json.dumps(asdict(about), sort_keys=True, separators=(",", ":")).encode()
 
 
 def _read(sig: bytes) -> tuple[Signature, bytes]:

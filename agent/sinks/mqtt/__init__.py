@@ -3,6 +3,7 @@
 <prefix>/event/<asset>     each event at once              <prefix>/birth    retained: what every point is
 <prefix>/summary/<asset>   each closed window              <prefix>/status   retained: {"online": true or false}
 <prefix>/names/<asset>     retained, with `layout: columns`: the tags in the order of a summary's columns
+<prefix>/raw/<asset>       raw history around alarms       <prefix>/answer   to what was asked on <prefix>/request
 
 form.py      where what goes                  payload.py, tags.py, envelope.py   what a message says
 link.py      one connection                   brokers.py   which broker, and when to try again
@@ -21,7 +22,9 @@ import pydantic
 from agent.config.hosts import on_this_machine
 from agent.config.model import Model
 from agent.core.nouns import Answer, Meter, Request
+from agent.sinks.mqtt import demands
 from agent.sinks.mqtt.faults import WORDS
+from agent.sinks.mqtt.sparkplug.settings import Settings as Sparkplug
 
 if TYPE_CHECKING:
     from agent.runtime.taps import Taps
@@ -35,6 +38,7 @@ Format = Literal["own", "sparkplug_b", "thingsboard", "aws", "azure", "uns"]
 Acknowledge = Literal["broker", "end_to_end"]
 Place = tuple[str, int]  # host and port
 Ask = Callable[[Request], Awaitable[Answer]]
+Wish = Literal["resend", "raw", "status", "ack"]
 
 # The module below this package that speaks each format.
 SPOKEN_BY: dict[Format, str] = {
@@ -45,6 +49,16 @@ SPOKEN_BY: dict[Format, str] = {
     "azure": "profiles",
     "uns": "profiles",
 }
+
+
+class RawAroundEvent(Model):
+    """So much raw history around the beginning of each alarm or alert goes to <prefix>/raw/<asset>."""
+
+    before_s: float = pydantic.Field(60.0, ge=0, le=86400, description="So much before it, in s")
+    after_s: float = pydantic.Field(60.0, ge=0, le=3600, description="So much after it, in s")
+    categories: tuple[Literal["alarm", "alert", "event"], ...] = pydantic.Field(
+        ("alarm", "alert"), min_length=1, description="Around the beginning of conditions of these categories"
+    )
 
 
 class Config(Model):
@@ -73,7 +87,16 @@ class Config(Model):
     )
     cert_file: Path | None = pydantic.Field(None, description="Our certificate (PEM), where the broker asks for one")
     key_file: Path | None = pydantic.Field(None, description="The key of our certificate (PEM)")
+    alpn: tuple[str, ...] = pydantic.Field(
+        (), description="Protocol names offered in TLS, for a broker behind a port that others use too (443)"
+    )
     user: str | None = pydantic.Field(None, description="User name, where the broker asks for one")
+    user_file: Path | None = pydantic.Field(
+        None, description="Instead of user, where that is a secret (ThingsBoard's access token): a file with it"
+    )
+    shared_access_key_file: Path | None = pydantic.Field(
+        None, description="Azure IoT Hub: a file with the device's primary key; tokens of a day are made of it"
+    )
     password_file: Path | None = pydantic.Field(None, description="A file with the password and nothing else")
     client_id: str = pydantic.Field(
         "", description="Unset: the gateway's id. Two clients of one id push each other out"
@@ -109,8 +132,28 @@ class Config(Model):
         description="How fast what was stored during an outage follows, beside what happens now, which never waits for "
         "it. Of payloads, before compression",
     )
+    backlog_messages_per_s: float | None = pydantic.Field(
+        None, gt=0, description="And no more messages of it a second than that, where the broker counts them"
+    )
     compress_above_bytes: int | None = pydantic.Field(
         None, ge=64, description="Longer payloads are compressed (zlib: first byte 0x78, else {). Unset: none is"
+    )
+    raw_around_event: RawAroundEvent | None = pydantic.Field(
+        None,
+        description="Send what every tag did around each alarm, out of the raw history: {before_s: 60, after_s: 60}. "
+        "The blocks of the journal that reach into it, each whole and once",
+    )
+    requests: tuple[Wish, ...] = pydantic.Field(
+        ("resend", "raw", "status"),
+        description="What may be asked for on <prefix>/request; `ack` too where alarms may be acknowledged from the "
+        "cloud. Empty: nobody listens. Nothing that comes from there writes a register",
+    )
+    values_every_s: float = pydantic.Field(
+        1.0, ge=0.05, le=86400, description="With uns: how often a value that changes is published at most"
+    )
+    sparkplug: Sparkplug | None = pydantic.Field(
+        None,
+        description="Of format: sparkplug_b, and needed there: group_id and more (edgetwin config options sparkplug)",
     )
     max_in_flight: int = pydantic.Field(20, ge=1, le=1000, description="Messages sent and not acknowledged yet")
 
@@ -149,8 +192,17 @@ class Config(Model):
             raise ValueError("cert_file and key_file go together, expected both or none")
         if not self.tls and (self.ca_file or self.cert_file):
             raise ValueError("ca_file, cert_file and key_file are of TLS, expected tls: true")
-        if self.password_file is not None and self.user is None:
+        named = self.user or self.user_file or self.format == "azure"
+        if self.password_file is not None and not named:
             raise ValueError("password_file needs user")
+        for problem in demands.problems(self):
+            raise ValueError(problem)
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _of_its_format(self) -> Config:
+        if (self.format == "sparkplug_b") != (self.sparkplug is not None):
+            raise ValueError("format: sparkplug_b and the key sparkplug (group_id at least) go together")
         return self
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from agent.core.nouns import Catalogue
+from agent.core.nouns import Catalogue, Snapshot
 from agent.runtime.journal import Record
 from agent.sinks.mqtt import Config, payload
 from agent.sinks.mqtt.envelope import packed
@@ -19,6 +19,16 @@ class Out:
     topic: str
     payload: bytes
     retain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message that came. `reply_to`, `correlation`: where its sender (MQTT 5) wants an answer, and with what."""
+
+    topic: str
+    payload: bytes
+    reply_to: str = ""
+    correlation: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +45,26 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What to say when: on each connection `hello`, `birth` (for each new catalogue too), the records, `goodbye`."""
+    """What to say when: on each connection `hello`, `birth` (for each new catalogue too), the records, `goodbye`.
+
+    raw: messages of a block of raw history, of an asset and a content; None where the format has no place for it.
+    request: the topic filter on which something may be asked for, None for none; understood: a request as ours look;
+    answer: what an answer becomes.
+    other_topics: whether the broker lets us listen below our prefix to more than that. values: made
+    anew for each connection, what is said of the newest values beside the records.
+    """
 
     record: Callable[[Record], Said]
     birth: Callable[[Catalogue], Iterable[Out]]
     hello: tuple[Out, ...] = ()
     goodbye: tuple[Out, ...] = ()
     will: Out | None = None
+    raw: Callable[[str, bytes], tuple[Out, ...]] | None = None
+    request: str | None = None
+    understood: Callable[[Heard], Heard] = lambda heard: heard
+    answer: Callable[[bytes], Out] = lambda content: Out("answer", content)
+    other_topics: bool = True
+    values: Callable[[], Callable[[Catalogue, Snapshot], Iterable[Out]]] | None = None
 
 
 def own(config: Config, gateway: str) -> Form:
@@ -54,6 +77,9 @@ def own(config: Config, gateway: str) -> Form:
         hello=(Out(f"{prefix}/status", payload.ONLINE, retain=True),),
         goodbye=(offline,),
         will=offline,
+        raw=lambda asset, content: (Out(f"{prefix}/raw/{asset}", packed(content, 0)),),
+        request=f"{prefix}/request",
+        answer=lambda content: Out(f"{prefix}/answer", content),
     )
 
 

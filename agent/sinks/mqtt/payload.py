@@ -45,12 +45,12 @@ def key_of(names: tuple[str, ...]) -> str:
 
 def names_of(gateway: str, asset: str, names: tuple[str, ...], key: str) -> bytes:
     """Which tag stands where in the columns of all messages with that key."""
-    return _json({"gateway": gateway, "asset": asset, "names": key, "tags": names})
+    return json_of({"gateway": gateway, "asset": asset, "names": key, "tags": names})
 
 
 def birth(catalogue: Catalogue) -> bytes:
     """Everything about the points: names, units, kinds, roles, ranges, in the order of the catalogue."""
-    head = _json(
+    head = json_of(
         {
             "gateway": catalogue.gateway,
             "format": FORMAT,
@@ -68,7 +68,7 @@ def birth(catalogue: Catalogue) -> bytes:
         }
     )
     # Point by point: a tree of 10,000 of them takes ten times the memory of their text.
-    return b'%s,"points":[%s]}' % (head[:-1], b",".join(_json(_point(point)) for point in catalogue.points))
+    return b'%s,"points":[%s]}' % (head[:-1], b",".join(json_of(_point(point)) for point in catalogue.points))
 
 
 def _point(point: Point) -> dict[str, Any]:
@@ -80,6 +80,7 @@ def _point(point: Point) -> dict[str, Any]:
         "unit": point.unit,
         "low": _number(point.eu_lo),
         "high": _number(point.eu_hi),
+        "trace": _number(point.trace),
         "words": {str(number): word for number, word in point.enum.items()},
         "description": point.description,
     }
@@ -91,15 +92,16 @@ def message(gateway: str, record: Record, figures: tuple[Figure, ...] = FIGURES,
 
     One that cannot be read is published too, and says so: nothing goes missing.
     """
-    name = _name(gateway, record)
+    name = name_of(gateway, record)
     try:
         said = _said(name, record, figures, layout)
     except wire.WireError as error:
-        said = Message(_json({**name, "unreadable": str(error)}))
+        said = Message(json_of({**name, "unreadable": str(error)}))
     return replace(said, content=sealed(said.content))
 
 
-def _name(gateway: str, record: Record) -> dict[str, Any]:
+def name_of(gateway: str, record: Record) -> dict[str, Any]:
+    """What each message of a record begins with."""
     name: dict[str, Any] = {
         "gateway": gateway,
         "class": record.class_,
@@ -124,30 +126,44 @@ def _said(name: dict[str, Any], record: Record, figures: tuple[Figure, ...], lay
         head = name | _window(summary, wall)
         return _by_columns(head, summary, figures) if layout == "columns" else _by_name(head, summary, figures)
     if record.kind in ("event", "audit"):
-        return Message(_json(name | _event(wire.decode(Event, record.body), wall)))
+        return Message(json_of(name | _event(wire.decode(Event, record.body), wall)))
     raise wire.WireError(f"a record of kind {record.kind} has no message")
 
 
 def _by_name(head: dict[str, Any], summary: Summary, figures: tuple[Figure, ...]) -> Message:
-    return Message(b'%s,"tags":%s}' % (_json(head)[:-1], named(summary, figures).encode()))
+    return Message(b'%s,"tags":%s}' % (json_of(head)[:-1], named(summary, figures).encode()))
 
 
 def _by_columns(head: dict[str, Any], summary: Summary, figures: tuple[Figure, ...]) -> Message:
     key = key_of(summary.names)
-    text = _json(head | {"names": key})[:-1]
+    text = json_of(head | {"names": key})[:-1]
     return Message(b'%s,"columns":%s}' % (text, columns(summary, figures).encode()), summary.names, key)
 
 
 def _window(summary: Summary, wall: Wall) -> dict[str, Any]:
     return {
-        **_time("start", wall(summary.start_ns)),
-        **_time("end", wall(summary.end_ns)),
+        **times("start", wall(summary.start_ns)),
+        **times("end", wall(summary.end_ns)),
         "closed_by": summary.closed_by,
         "mode": summary.mode.word,
         "context": dict(summary.context),
         "score_max": _number(summary.score_max),
         **({"models": models} if (models := _models(summary)) else {}),
+        **({"trace": _trace(summary)} if len(summary.trace.row) else {}),
     }
+
+
+def _trace(summary: Summary) -> dict[str, list[tuple[int, float | None]]]:
+    """By tag the points of its line: ns since the start of the window (before 0: the last sample before it), value.
+
+    Between two points the line is straight and misses no sample by more than the birth says of the tag (`trace`); null
+    is where it is cut.
+    """
+    points: dict[str, list[tuple[int, float | None]]] = {}
+    columns = (summary.trace.row, summary.trace.t_ns - summary.start_ns, summary.trace.value)
+    for row, t_ns, value in zip(*(column.tolist() for column in columns), strict=True):
+        points.setdefault(summary.names[row], []).append((t_ns, _number(value)))
+    return points
 
 
 def _models(summary: Summary) -> dict[str, float | str | None]:
@@ -158,7 +174,7 @@ def _models(summary: Summary) -> dict[str, float | str | None]:
 def _event(event: Event, wall: Wall) -> dict[str, Any]:
     return {
         "id": event.id,
-        **_time("time", wall(event.t_ns)),
+        **times("time", wall(event.t_ns)),
         "change": event.change,
         "text": event.text,
         "user": event.user,
@@ -173,13 +189,14 @@ def _with_times(noun: Condition | Case, wall: Wall) -> dict[str, Any]:
     for name in noun.__slots__:
         value = getattr(noun, name)
         if name.endswith("_ns"):
-            said |= _time(name.removesuffix("_ns"), wall(value))
+            said |= times(name.removesuffix("_ns"), wall(value))
         else:
             said[name] = _number(value) if isinstance(value, float) else value
     return said
 
 
-def _time(name: str, wall_ns: int | None) -> dict[str, Any]:
+def times(name: str, wall_ns: int | None) -> dict[str, Any]:
+    """A time under its name for people, and as UTC nanoseconds; null where it is not known."""
     return {name: None if wall_ns is None else iso(wall_ns), f"{name}_ns": wall_ns}
 
 
@@ -193,5 +210,6 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _json(tree: Mapping[str, Any]) -> bytes:
+def json_of(tree: Mapping[str, Any]) -> bytes:
+    """Compact, strict JSON."""
     return json.dumps(tree, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()

@@ -117,7 +117,9 @@ class Sending:
             await cursor.acknowledge([record])
             counters.add(f"{self._config.id}/acknowledged")
 
-    async def _paced(self, size: int) -> None:
+    async def _paced(self, size: float) -> None:
+        if self._config.backlog_messages_per_s is not None:
+            size = max(size, self._bucket.rate / self._config.backlog_messages_per_s)
         self._bucket, wait_s = bucket.taken(self._bucket, size, clock.now_ns())
         if wait_s:
             await anyio.sleep(wait_s)

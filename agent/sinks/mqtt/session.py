@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from agent.core.nouns import Catalogue
+from agent.core.nouns import Catalogue, Snapshot
 from agent.runtime import meters
 from agent.runtime.together import together
-from agent.sinks.mqtt import Ask, Config, brokers, form
+from agent.sinks.mqtt import Ask, Config, brokers, desired, form, requests
+from agent.sinks.mqtt.around import Around
 from agent.sinks.mqtt.confirming import Unconfirmed
 from agent.sinks.mqtt.form import Form, Out
 from agent.sinks.mqtt.link import Link
@@ -63,19 +64,31 @@ async def _session(
 
             async def send() -> None:
                 await born.wait()  # before any value: what it is of
-                await Sending(config, taps, said_as, unconfirmed, link).run()
+                await together(
+                    Sending(config, taps, said_as, unconfirmed, link).run, Around(config, taps, said_as, link).run
+                )
                 beside.cancel()
 
+            incoming = _incoming(config, taps, ask, said_as, link)
             await together(
-                link.watch, partial(_births, taps, said_as, link, born), *_incoming(config, taps, ask, link), send
+                link.watch,
+                partial(_births, taps, said_as, link, born),
+                partial(_newest, config, taps, said_as, link, born),
+                *incoming,
+                send,
             )
     finally:
         await _goodbye(link, said_as.goodbye)
 
 
-def _incoming(config: Config, taps: Taps, ask: Ask, link: Link) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
+def _incoming(
+    config: Config, taps: Taps, ask: Ask, said_as: Form, link: Link
+) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
     """What listens to the cloud, as long as the connection lives: one line for each."""
-    return ()
+    return (
+        partial(requests.run, config, taps, ask, said_as, link),
+        partial(desired.run, config, taps, ask, link),
+    )
 
 
 async def _births(taps: Taps, said_as: Form, link: Link, born: anyio.Event) -> None:
@@ -84,6 +97,24 @@ async def _births(taps: Taps, said_as: Form, link: Link, born: anyio.Event) -> N
         if isinstance(noun, Catalogue):
             await say(link, said_as.birth(noun))
             born.set()
+
+
+async def _newest(config: Config, taps: Taps, said_as: Form, link: Link, born: anyio.Event) -> None:
+    """The newest values, where the format has a place for them: what cannot be said in time is passed over."""
+    if said_as.values is None:
+        return
+    new, slots = said_as.values(), anyio.Semaphore(max(1, config.max_in_flight // 2))
+
+    async def publish(out: Out) -> None:
+        async with slots:
+            await say(link, (out,))
+
+    await born.wait()
+    async for noun in taps.latest():
+        if isinstance(noun, Snapshot):
+            async with anyio.create_task_group() as group:
+                for out in new(taps.hub.catalogue, noun):
+                    group.start_soon(publish, out)
 
 
 async def _goodbye(link: Link, outs: tuple[Out, ...]) -> None:

@@ -2,9 +2,10 @@
 
     python tests/bench/detect/tep.py
 
-Detection rate: share of rows from 160 on over the limit; false alarms: of rows before 160. The defaults of
-`edgetwin fit detector d00.csv --calibrate d00_te.csv`. Beside it always alarm, a clock (alarm from row 160 on) and a
-limit check: any tag outside what d00_te reaches in all but 1 % of its rows.
+Detection rate: share of rows from 160 on over the limit; false alarms: of rows before 160. First the defaults of
+`edgetwin fit detector d00.csv --calibrate d00_te.csv`; then the largest of BUDGETS whose limit at most 2 % of the rows
+of d00_te are over, for that is what the protocol allows: no row of a fault decides it. Beside it always alarm, a clock
+(alarm from row 160 on) and a limit check: any tag outside what d00_te reaches in all but 1 % of its rows.
 """
 
 import sys
@@ -22,6 +23,7 @@ PERIOD_S = 180.0
 ONSET = 160
 FAULTS = range(1, 22, 2)
 HARD = (3, 9, 15)
+BUDGETS = tuple(2.0 ** (k / 8) for k in range(8, -1, -1))  # alarms a day, the largest first
 
 
 def limit_check(train, calibration):
@@ -31,23 +33,34 @@ def limit_check(train, calibration):
     return lambda rows: (np.abs(rows - mean) / sd).max(1) > limit
 
 
-def main():
-    """One table."""
-    if not (SHARED / "tep").exists():
-        sys.exit(f"no {SHARED / 'tep'}")
-    train, calibration = tennessee("d00"), tennessee("d00_te")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        report = fit(
-            write(folder / "d00.csv", train, PERIOD_S),
-            out=folder / "tep.onnx",
-            calibrate=write(folder / "d00_te.csv", calibration, PERIOD_S),
-            page=False,
+def fitted(folder, budget):
+    """The detector and its report at a budget of alarms a day."""
+    report = fit(
+        folder / "d00.csv",
+        out=folder / "tep.onnx",
+        calibrate=folder / "d00_te.csv",
+        budget_alarms_per_day=budget,
+        page=False,
+    )
+    return onnx.load((folder / "tep.onnx").read_bytes()), report
+
+
+def at_most(folder, share):
+    """The detector of the largest budget whose limit that share of healthy rows, or fewer, is over."""
+    for budget in BUDGETS:
+        params, report = fitted(folder, budget)
+        print(
+            f"budget {budget:g} alarms a day: {100 * report.threshold.over:.2f} % of the rows of d00_te over the limit"
         )
-        params = onnx.load((folder / "tep.onnx").read_bytes())
+        if report.threshold.over <= share:
+            return params, report
+    return sys.exit(f"no budget of {BUDGETS} keeps {share:.0%}")
+
+
+def table(params, report, check):
+    """Fault by fault, and the means."""
     print("\n".join(report.lines()))
     columns = [int(tag[1:]) - 1 for tag in params.tags]
-    check = limit_check(train, calibration)
     print("\nfault  detected %  before %  delay, rows   limit check: detected %  before %")
     found = []
     for fault in FAULTS:
@@ -63,12 +76,26 @@ def main():
     for text, rows in (("all odd", found), ("without 3, 9, 15", found[easy])):
         a, b, c, d = 100 * rows.mean(0)
         print(
-            f"{text}: {a:.1f} % detected, {b:.2f} % before ({100 * rows[:, 1].max():.1f} at most); "
-            f"limit check {c:.1f} %, {d:.2f} %; always alarm 100 %, 100 %; clock 100 %, 0 %"
+            f"{text}: {a:.2f} % detected, {b:.2f} % before ({100 * rows[:, 1].max():.1f} at most); "
+            f"limit check {c:.2f} %, {d:.2f} %; always alarm 100 %, 100 %; clock 100 %, 0 %"
         )
-    healthy = scored(params, calibration[:, columns])[0]
+    healthy = scored(params, tennessee("d00_te")[:, columns])[0]
     days = len(healthy) * PERIOD_S / 86400.0
-    print(f"d00_te itself: {len(peaks([healthy], 1.0, params.about.window)) / days:.2f} alarms a day")
+    print(f"d00_te itself: {len(peaks([healthy], 1.0, params.about.window)) / days:.2f} alarms a day\n")
+
+
+def main():
+    """Two tables."""
+    if not (SHARED / "tep").exists():
+        sys.exit(f"no {SHARED / 'tep'}")
+    train, calibration = tennessee("d00"), tennessee("d00_te")
+    check = limit_check(train, calibration)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write(folder / "d00.csv", train, PERIOD_S)
+        write(folder / "d00_te.csv", calibration, PERIOD_S)
+        table(*fitted(folder, 1.0), check)
+        table(*at_most(folder, 0.02), check)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,136 @@
+"""A gateway of a fleet for real: a daemon, a mosquitto, and the commands as people type them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from fleet_rig import CSV, YAML
+from live import ROOT, Process, listens, tool, until
+from mqtt_rig import free_port
+from typer.testing import CliRunner
+
+from agent.cli.commands import app
+
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(not tool("mosquitto_sub"), reason="needs mosquitto and mosquitto-clients"),
+]
+ABOUT = json.dumps({"about": "x" * 150_000})  # too large for one message: it goes in pieces
+
+
+def fleet(*arguments):
+    """`edgetwin fleet ...` as people type it, without the time that a process takes to start."""
+    return CliRunner().invoke(app, ["fleet", *map(str, arguments)])
+
+
+class Gateway:
+    """The machine's side: its folder, its daemon, its broker."""
+
+    def __init__(self, folder):
+        self.folder, self.port = folder, free_port()
+        self.file = self.write("machine", YAML.replace("gateway:", "state_dir: state\ngateway:")) / "edgetwin.yaml"
+        (folder / "mosquitto.conf").write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n")
+        self.broker = Process("broker", (tool("mosquitto"), "-c", folder / "mosquitto.conf"), folder / "broker.log")
+        run = (sys.executable, "-m", "agent.cli", "run", self.file)
+        self.daemon = Process("daemon", run, folder / "daemon.log")
+
+    def write(self, name, yaml=YAML, csv=CSV, **files):
+        """A folder with a configuration."""
+        made = self.folder / name
+        made.mkdir()
+        for path, text in {"edgetwin.yaml": yaml, "tags.csv": csv, **files}.items():
+            (made / path.replace("_", ".")).write_text(text.replace("PORT", str(self.port)))
+        return made
+
+    def pack(self, version, folder, *options):
+        bundle = self.folder / "stick" / f"v{version}.bundle"
+        bundle.parent.mkdir(exist_ok=True)
+        done = fleet("pack", folder, "--key", self.folder / "fleet.key", "--for", "hall-2",
+                        "--version", version, "--out", bundle, *options)  # fmt: skip
+        assert done.exit_code == 0, done.stderr
+        return bundle
+
+    def send(self, bundle):
+        return fleet("send", bundle, "--broker", f"127.0.0.1:{self.port}", "--wait", 30)
+
+    def retained(self, topic):
+        """What a broker gives to whoever comes later, by topic."""
+        done = subprocess.run(
+            [tool("mosquitto_sub"), "-p", str(self.port), "-t", topic, "-F", "%t %p", "-W", "1", "--retained-only"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
+
+    def status(self):
+        done = fleet("status", self.file, "--json")
+        return done.exit_code, json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory):
+    made = Gateway(tmp_path_factory.mktemp("fleet"))
+    assert fleet("key", "--out", made.folder / "fleet.key").exit_code == 0
+    assert "trusted: fleet" in fleet("trust", made.folder / "fleet.pub", made.file).stdout
+    try:
+        made.broker.start()
+        until(lambda: listens(made.port), 10, 0.02)
+        made.daemon.start()
+        until(lambda: "connected to" in made.daemon.text(), 20, 0.05)
+        yield made
+    finally:
+        made.daemon.stop()
+        made.broker.stop()
+
+
+def test_a_version_is_sent_in_pieces_tried_confirmed_and_reported(gateway):
+    bundle = gateway.pack(1, gateway.write("v1", about_json=ABOUT))
+    done = gateway.send(bundle)
+    assert done.exit_code == 0, done.stdout + done.stderr + gateway.daemon.text()
+    assert done.stdout.splitlines()[-1] == "confirmed"
+    code, said = gateway.status()
+    assert (code, said["desired"], said["running"], said["drift"]) == (0, 1, 1, [])
+    assert list(said["models"]) == ["about.json"]
+    found = gateway.retained("edgetwin/hall-2/#")
+    assert json.loads(found["edgetwin/hall-2/reported"]) == said
+    assert not [topic for topic in found if "/file/" in topic], "pieces are taken back once they arrived"
+    assert gateway.daemon.popen.poll() is None, "the same process: no supervisor was needed"
+
+
+def test_a_version_that_cuts_the_cloud_off_is_taken_back_and_the_cloud_is_told_why(gateway):
+    wrong = gateway.write("v2", YAML.partition("sinks:")[0], about_json=ABOUT)
+    done = gateway.send(gateway.pack(2, wrong))
+    assert done.exit_code == 1, gateway.daemon.text()
+    assert done.stdout.splitlines()[-1].endswith("not well within 3 s: cloud")
+    code, said = gateway.status()
+    assert (code, said["desired"], said["running"], said["state"]) == (1, 2, 1, "rolled_back")
+    assert gateway.daemon.text().count("audit: fleet: v2-") >= 3
+
+
+def test_what_a_stick_brings_is_checked_and_refused_with_the_line_that_is_wrong(gateway):
+    wrong = gateway.write("v3", YAML.replace("input", "inptu"), CSV.replace("input", "inptu"), about_json=ABOUT)
+    gateway.pack(3, wrong, "--no-check")
+    done = fleet("apply", gateway.folder / "stick", gateway.file, "--wait", 30)
+    assert done.exit_code == 1
+    assert "refused tags.csv:2:5: a/b: " in done.stdout, done.stdout + done.stderr
+    other = gateway.folder / "other.yaml"
+    other.write_text(gateway.file.read_text().replace("hall-2", "hall-3"))
+    none = fleet("apply", gateway.folder / "stick", other)
+    assert "has no bundle for gateway hall-3" in none.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("pack", "absent", "--key", "k", "--for", "g", "--version", 1, "--out", "o"), "absent: expected a folder"),
+        (("show", "absent"), "absent: No such file"),
+        (("show", ROOT / "README.md"), "is no bundle as `edgetwin fleet pack` makes it"),
+        (("status", ROOT / "configs" / "minimal.yaml"), "does not say managed: fleet"),
+        (("send", ROOT / "README.md", "--broker", "h:1"), "is no bundle"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(arguments, said):
+    done = fleet(*arguments)
+    assert done.exit_code in (1, 2)
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr

@@ -1,0 +1,195 @@
+"""What may be asked of a gateway of the fleet, on a real disk and through the gate: accepted, or why not."""
+
+import datetime
+import json
+from types import SimpleNamespace
+
+import anyio
+import pytest
+from fleet_rig import CSV, FILES, NOW, YAML, bundle, hand_in, place
+
+from agent.control.deploy import manifest as manifests
+from agent.control.deploy import orders, report, starting
+from agent.control.deploy import state as states
+from agent.control.deploy.fleet import Fleet
+from agent.control.deploy.health import Vitals
+from agent.control.deploy.manifest import CHUNK_BYTES
+from agent.control.deploy.orders import Refused
+from agent.control.deploy.state import Deployment
+from agent.control.gate import Gate
+from agent.core.nouns import Request
+from agent.runtime.pki import making
+
+MODEL = bytes(range(256)) * 600  # three pieces
+
+
+@pytest.fixture(autouse=True)
+def _the_same_time(monkeypatch):
+    monkeypatch.setattr(making, "wall", lambda: NOW)
+
+
+def offered(made, now, what, **options):
+    return orders.offer(made, now, hand_in(made, what, **options))
+
+
+def confirmed(made, now, what):
+    """Accepted, staged, started and confirmed."""
+    staged = offered(made, now, what).now
+    assert staged.candidate, staged
+    return states.confirmed(states.begun(states.applying(staged, frozenset(), frozenset()), "boot"))
+
+
+def test_a_bundle_is_staged_and_comes_again_without_harm(tmp_path):
+    made = place(tmp_path)
+    first = offered(made, Deployment(), bundle(1))
+    assert first.text == "version 1 accepted and staged"
+    assert made.shelf.configuration(first.now.candidate).read_text() == YAML
+    assert list(made.shelf.incoming.glob("*.bundle")) == []
+    again = offered(made, first.now, bundle(1))
+    assert (again.now, again.text) == (first.now, "version 1 is known already: staged")
+
+
+def test_what_is_refused_changes_nothing(tmp_path):
+    made = place(tmp_path)
+    now = confirmed(made, Deployment(), bundle(5))
+    for what, why in (
+        (bundle(4), "older than 5"),
+        (bundle(5, {**FILES, "tags.csv": "x"}), "something else before"),
+        (bundle(6, gateway="hall-3"), "for gateway hall-3"),
+        (bundle(6, expires="2026-11-24T21:00:00Z"), "expired"),
+    ):
+        with pytest.raises(Refused, match=why) as refused:
+            offered(made, now, what)
+        assert refused.value.digest == what.digest
+    for name in ("../state.json", "no.bundle", ".hidden"):
+        with pytest.raises(Refused):
+            orders.offer(made, now, name)
+
+
+def test_a_file_that_is_not_what_the_manifest_says_is_refused(tmp_path):
+    made, what = place(tmp_path), bundle(1)
+    files = {sha: b"x" * len(content) for sha, content in what.files.items()}
+    outcome = offered(made, Deployment(), manifests.Bundle(what.text, what.signature, files))
+    assert (outcome.ok, outcome.now.state) == (False, "refused")
+    assert "what came is not what the manifest says" in outcome.now.reason
+
+
+def test_configuration_and_models_come_one_after_the_other(tmp_path):
+    made = place(tmp_path)
+    now = confirmed(made, Deployment(), bundle(1, {**FILES, "m.onnx": MODEL}))
+    both = offered(
+        made, now, bundle(2, {"edgetwin.yaml": YAML, "tags.csv": CSV + "a,c,input:1,uint16\n", "m.onnx": "x"})
+    )
+    assert both.now.reason == (
+        "it changes configuration (tags.csv) and models (m.onnx) in one step; send one of them first"
+    )
+    assert offered(made, both.now, bundle(3, {**FILES, "m.onnx": "x"})).now.state == "staged"
+
+
+def test_files_that_are_missing_come_in_pieces_and_others_are_known_already(tmp_path):
+    made = place(tmp_path)
+    now = confirmed(made, Deployment(), bundle(1))
+    what = bundle(2, {**FILES, "m.onnx": MODEL})
+    waiting = offered(made, now, what, with_files=False)
+    assert (waiting.now.reason, waiting.now.candidate) == ("waiting for 1 of 3 files", "")
+    (file,) = waiting.missing
+    with pytest.raises(ValueError, match=r"chunk 3 of m\.onnx has 1 bytes, expected 0"):
+        made.shelf.put_chunk(file, 3, b"x")
+    for number in (2, 0, 1):
+        piece = MODEL[number * CHUNK_BYTES : (number + 1) * CHUNK_BYTES]
+        made.shelf.put_chunk(file, number, b"x" * len(piece))
+    with pytest.raises(ValueError, match="what came is not"):
+        made.shelf.put_together(file)
+    for number in (2, 0, 1):
+        made.shelf.put_chunk(file, number, MODEL[number * CHUNK_BYTES : (number + 1) * CHUNK_BYTES])
+    made.shelf.put_together(file)
+    staged = offered(made, waiting.now, what, with_files=False).now
+    assert (made.shelf.versions / staged.candidate / "m.onnx").read_bytes() == MODEL
+    made.shelf.tidy(staged.folders)
+    assert list((made.shelf.incoming / "files").iterdir()) == []
+
+
+def test_a_local_change_needs_a_reason_and_an_end_and_is_reported(tmp_path):
+    made = place(tmp_path)
+    now = confirmed(made, Deployment(), bundle(1))
+    until = "2026-11-25T18:00:00Z"
+    for args, why in (
+        ({"until": until}, "needs a reason"),
+        ({"reason": " ", "until": until}, "needs a reason"),
+        ({"reason": "r"}, "needs an end"),
+        ({"reason": "r", "until": "2026-11-24T23:59:59Z"}, "after 2026-11-25T00:00:00Z"),
+        ({"reason": "r", "until": "2027-11-24T23:59:59Z"}, "within 30 days"),
+    ):
+        with pytest.raises(Refused, match=why):
+            orders.override(made, now, "alice", args)
+    over = orders.override(made, now, "alice", {"reason": "PLC replaced", "until": until}).now
+    with pytest.raises(Refused, match="alice overrides it already"):
+        orders.override(made, over, "bob", {"reason": "r", "until": until})
+    (drift,) = report.drift(made, over)
+    assert (drift["by"], drift["reason"], drift["until"]) == ("alice", "PLC replaced", until)
+    assert not orders.expired(over)
+    assert orders.expired(orders.release(over, "alice").now)
+    adopted = offered(made, over, bundle(2, adopts=True)).now
+    assert adopted.override is None
+    assert report.drift(made, adopted) == []
+
+
+def test_edited_files_are_drift_and_never_run(tmp_path):
+    made = place(tmp_path)
+    now = confirmed(made, confirmed(made, starting.begun(made.shelf, made.local, "boot").now, bundle(1)), bundle(2))
+    made.shelf.keep(now)
+    assert report.drift(made, now) == []
+    made.local.write_text(YAML + "# edited\n")
+    tags = made.shelf.versions / now.running / "tags.csv"
+    tags.write_text(CSV.replace("input:0", "input:9"))
+    files = [each["file"] for each in report.drift(made, now)]
+    assert files == [f"{now.running}/tags.csv", str(made.local)]
+    start = starting.begun(made.shelf, made.local, "boot")
+    assert states.version_of(start.now.in_force) == 1
+    assert "tags.csv" in start.now.reason
+
+
+def test_a_state_that_cannot_be_read_is_set_aside(tmp_path):
+    made = place(tmp_path)
+    (made.shelf.folder / "state.json").write_bytes(b"\0" * 100)
+    start = starting.begun(made.shelf, made.local, "boot")
+    assert (start.file, start.now.in_force) == (made.local, "")
+    assert (made.shelf.folder / "state.json.corrupt").exists()
+
+
+def gate_of(fleet, told):
+    inbox = SimpleNamespace(command=lambda command: told.append(command.do))
+    return Gate({"rig": inbox}, {}, lambda event: told.append(event.text), fleet)
+
+
+@pytest.mark.anyio
+async def test_the_gate_refuses_a_promotion_without_an_override_and_undoes_it_at_its_end(tmp_path, monkeypatch):
+    made, told = place(tmp_path), []
+    fleet = Fleet(made, confirmed(made, Deployment(), bundle(1)), 3.0)
+    gate = gate_of(fleet, told)
+    promote = Request("1", "promote", "rig/anomaly", "alice", {"reason": "tried"})
+    assert "managed by the fleet" in (await gate.ask(promote)).text
+    args = {"reason": "tried on Tuesday", "until": "2026-11-25T18:00:00Z"}
+    assert "only somebody here" in (await gate.ask(Request("2", "override", "", "cloud:hall-2", args))).text
+    assert (await gate.ask(Request("3", "override", "", "alice", args))).ok
+    assert (await gate.ask(promote)).ok
+    assert fleet.now.override.promoted == ("promote rig/anomaly",)
+    monkeypatch.setattr(making, "wall", lambda: NOW + datetime.timedelta(days=1))
+    stop = anyio.Event()
+    async with anyio.create_task_group() as group:
+        group.start_soon(fleet.run, lambda: Vitals(frozenset(), frozenset()), gate.ask, told.append, stop)
+        with anyio.fail_after(5):
+            while fleet.now.override is not None:
+                await anyio.sleep(0.01)
+        group.cancel_scope.cancel()
+    assert [do for do in told if do in ("promote", "rollback")] == ["promote", "rollback"]
+    assert not fleet.again
+    assert json.loads((made.shelf.folder / "reported.json").read_text())["gateway"] == "hall-2"
+
+
+@pytest.mark.anyio
+async def test_a_gateway_that_manages_itself_takes_no_version():
+    told = []
+    answer = await gate_of(None, told).ask(Request("1", "apply", "x.bundle", "cloud:hall-2"))
+    assert (answer.ok, "managed: local" in answer.text) == (False, True)
+    assert "refused" in told[0]
