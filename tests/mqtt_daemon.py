@@ -45,14 +45,17 @@ class Counters(meters.Meters):
 
 
 @asynccontextmanager
-async def daemon(folder, port, **options):
-    """A journal and an MQTT sink on it, as the daemon has them; `port`: of the broker, or a list of several."""
+async def daemon(folder, port, sooner=None, **options):
+    """A journal and an MQTT sink on it, as the daemon has them.
+
+    `port`: of the broker, or a list of several; `sooner`: what a configuration would refuse as too short.
+    """
     counters = meters.install(Counters())
     journal, hub = Journal.open(folder / "journal.db", 64 << 20, 10.0, "gw1"), Hub(CATALOGUE)
     there = (
         {"brokers": [f"127.0.0.1:{p}" for p in port]} if isinstance(port, list) else {"host": "127.0.0.1", "port": port}
     )
-    config = mqtt.Config(**there, **options)
+    config = mqtt.Config(**there, **options).model_copy(update=sooner or {})
     async with anyio.create_task_group() as group:
         group.start_soon(journal.run)
         async with anyio.create_task_group() as sinks:

@@ -15,7 +15,7 @@ from mqtt_rig import Door, Mosquitto, free_port, listening, program
 from agent.sinks.mqtt.faults import Fault
 
 pytestmark = pytest.mark.anyio
-KEEPALIVE_S = 5
+KEEPALIVE_S = 2
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def test_a_frozen_broker_is_left_for_the_next_one_and_taken_back(tmp_path,
     can find it. The kernel of a frozen broker still accepts connections: that is not being there."""
     first, second = brokers
     async with first, second, listening(second.port) as heard:
-        options = {"keepalive_s": KEEPALIVE_S, "acknowledge_timeout_s": 1, "return_after_s": 1}
+        options = {"acknowledge_timeout_s": 1, "return_after_s": 1, "sooner": {"keepalive_s": KEEPALIVE_S}}
         async with daemon(tmp_path, [first.port, second.port], **options) as (journal, counters):
             await until(lambda: counters.read("mqtt/broker") == 1)
             first.process.send_signal(signal.SIGSTOP)
