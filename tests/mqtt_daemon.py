@@ -31,10 +31,10 @@ def event(n):
 
 def summary(n, names=("lower/level", "lower/flow", "upper/level")):
     end = clock.now_ns()
-    column = np.array([1.0 + n, 1 / 3, math.nan])
+    column, good = (np.resize(figures, len(names)) for figures in ([1.0 + n, 1 / 3, math.nan], [1.0, 2 / 3, 0.0]))
     return record.summary(Summary("tank", end - 10**10, end, Mode.RUNNING, {"product": "water"}, "window",
                                   names, column, column, column, column,
-                                  column / 10, np.array([1.0, 2 / 3, 0.0]), math.nan))  # fmt: skip
+                                  column / 10, good, math.nan))  # fmt: skip
 
 
 class Counters(meters.Meters):

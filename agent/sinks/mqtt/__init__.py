@@ -244,6 +244,7 @@ def meters(config: Config) -> tuple[Meter, ...]:
         Meter("published", "1", "Messages sent"),
         Meter("acknowledged", "1", f"Records that {confirmed} has for good"),
         Meter("pending", "1", "Records that wait to be sent or acknowledged"),
+        Meter("too_large", "1", "Records larger than the broker takes: sent compressed, or only that they are there"),
         Meter("unconfirmed", "1", "Records sent that the receiving end has not confirmed (acknowledge: end_to_end)"),
     )
 
