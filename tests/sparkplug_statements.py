@@ -1,6 +1,6 @@
 """The numbered statements of Sparkplug 3.0.0 (`tck-id-...`), and what becomes of each here.
 
-CHECKS: by id, a function that looks at every packet an edge node sent (test_sparkplug.py records runs for it).
+CHECKS: by id, a function that looks at every packet an edge node sent (test_sparkplug_wire.py records runs for it).
 ELSEWHERE: the test that shows it. NOT_OURS: why it says nothing about an edge node such as ours. OPEN: not met.
 """
 

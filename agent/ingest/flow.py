@@ -205,6 +205,7 @@ def _words(error: OSError, options: Options) -> str:
 
 
 async def _session(link: Link, database: Database, levels: int) -> None:
+    await database.store([])  # what is wrong with the database is told before anything comes
     while True:
         messages = await link.batch()
         arrived = [_arrived(one, levels) for one in messages if one.payload]  # none: a retained one was cleared

@@ -80,6 +80,8 @@ def _silent(reader: Reader, asset: str) -> Iterator[Hole]:
     """Of conditions that say that a device gives nothing: from raised to cleared, or to now."""
     begun: dict[str, tuple[int, str]] = {}
     for kept in reader.records(EVENT, asset):
+        if kept.kind == record.CLOCK:
+            continue
         condition = wire.decode(Event, kept.body).condition
         if condition is None or condition.kind not in SILENCES:
             continue
@@ -132,7 +134,7 @@ def _ended(reader: Reader, before: _Block, block: _Block) -> str:
         return "nothing recorded"
     if last[0][1]:
         return "edgetwin was stopped"
-    if last[0][0] >> 32 == first[0][0] >> 32:
+    if before.boot == block.boot and last[0][0] >> 32 == first[0][0] >> 32:
         return f"{first[0][0] - last[0][0] - 1} cycles are missing in one run"
     again = "" if before.boot == block.boot else ", and the machine started anew"
     return f"edgetwin ended without its last cycle: killed, or the power was cut{again}"

@@ -12,13 +12,13 @@ from agent.core.nouns import Event, Snapshot, Summary, Tick
 from agent.store import blocks, intervals
 from agent.store.intervals import Ranges
 from agent.store.read import Reader
-from agent.store.record import BLOCK, CLASSES, Layout, Record
+from agent.store.record import BLOCK, CLASSES, CLOCK, ClockRow, Layout, Record
 from agent.store.rows import COLUMNS
 
 AT_ONCE = 8
 SHOWN = 20
 NOUNS: dict[str, Any] = {"event": Event, "audit": Event, "summary": Summary, "tick": Tick, "snapshot": Snapshot,
-                         "layout": Layout}  # fmt: skip
+                         "layout": Layout, CLOCK: ClockRow}  # fmt: skip
 
 
 @dataclass(slots=True)

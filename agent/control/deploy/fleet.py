@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 ORDERS = ("apply", "override", "end_override")
 TURN_S = 0.5
-STEADY_S = 5.0  # so long without a break it must be well
+STEADY_S, STEADY = 5.0, 0.25  # so long without a break it must be well, and at most that share of its time
 CHECK_S = 180.0
 DRIFT_S = 30.0
 GATEWAY = "gateway"
@@ -49,7 +49,7 @@ class Fleet:
         self._place, self._confirm_s, self._runs = place, confirm_s, now.in_force
         self._one = anyio.Lock()
         self._refusal: Refused | None = None
-        self._begun_ns = self._worse_ns = clock.now_ns()
+        self._begun_ns = self._worse_ns = 0
         self._drift: list[dict[str, Any]] = []
         self._noted: Mapping[str, Any] = {}
         self._looked_ns = 0
@@ -108,7 +108,10 @@ class Fleet:
         stop: anyio.Event,
     ) -> None:
         """Take what lies in `incoming`; then turn until the daemon is to start again, which `stop` is told."""
+        self._begun_ns = self._begun_ns or clock.now_ns()  # a run before this one may have met a full disk
+        self._worse_ns = clock.now_ns()
         self._tell()
+        await self._tidy()
         for path in sorted(self._place.shelf.incoming.glob("*.bundle")):
             await ask(Request(f"incoming-{path.name}", "apply", path.name, "whoever put it there"))
         while not self.again:
@@ -134,17 +137,15 @@ class Fleet:
             await self._apply(vitals)
 
     async def _judge(self, now: Vitals) -> None:
-        """Confirm a trial once it has been well for a while, or go back when its time is over."""
+        """Confirm a trial once it has been well for a while, or go back when its time is over and it is not."""
         now_ns, wrong = clock.now_ns(), worse(self.now.well, self.now.ill, now)
-        if wrong:
-            self._worse_ns = now_ns
-        elif now_ns - self._worse_ns >= min(STEADY_S, 0.5 * self._confirm_s) * 1e9:
+        if not wrong and now_ns - self._worse_ns >= min(STEADY_S, STEADY * self._confirm_s) * 1e9:
             await self._keep(states.confirmed(self.now))
-            await to_thread.run_sync(self._place.shelf.tidy, self.now.folders)
-            return
-        if now_ns - self._begun_ns > self._confirm_s * 1e9:
-            reason = f"not well within {self._confirm_s:g} s: {', '.join(wrong) or 'it never was for long enough'}"
+            await self._tidy()
+        if wrong and now_ns - self._begun_ns > self._confirm_s * 1e9:
+            reason = f"not well within {self._confirm_s:g} s: {', '.join(wrong)}"
             await self._keep(states.fallen_back(self.now, reason))
+        self._worse_ns = now_ns if wrong else self._worse_ns
 
     async def _held(self) -> bool:
         """Whether what is staged must wait, which the report says."""
@@ -168,6 +169,7 @@ class Fleet:
         if why:
             refused = states.refused(self.now, why)
             await self._keep(refused if refused.override is None else states.override_over(refused, "it was refused"))
+            await self._tidy()
             return
         now = vitals()
         await self._keep(states.applying(self.now, now.well, now.ill))
@@ -206,6 +208,10 @@ class Fleet:
             self._drift = await to_thread.run_sync(partial(drift, self._place, self.now))
             self._looked_ns = clock.now_ns()
             self._tell()
+
+    async def _tidy(self) -> None:
+        """Remove versions that nobody needs any more."""
+        await to_thread.run_sync(self._place.shelf.tidy, self.now.folders)
 
     async def _keep(self, after: Deployment) -> None:
         """Write it, believe it, say it."""

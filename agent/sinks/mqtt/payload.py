@@ -21,6 +21,7 @@ from agent.runtime.journal import Record
 from agent.sinks.mqtt import FIGURES, Figure, Layout
 from agent.sinks.mqtt.envelope import sealed
 from agent.sinks.mqtt.tags import columns, named
+from agent.store.record import CLOCK, ClockRow
 
 FORMAT = 1
 ONLINE, OFFLINE = b'{"online":true}', b'{"online":false}'
@@ -131,6 +132,9 @@ def _said(name: dict[str, Any], record: Record, figures: tuple[Figure, ...], lay
         return _by_columns(head, summary, figures) if layout == "columns" else _by_name(head, summary, figures)
     if record.kind in ("event", "audit"):
         return Message(json_of(name | _event(wire.decode(Event, record.body), wall)))
+    if record.kind == CLOCK:
+        row = wire.decode(ClockRow, record.body)
+        return Message(json_of(name | {"boot": record.boot, "boot_ns": row.mono_ns} | times("time", row.wall_ns)))
     raise wire.WireError(f"a record of kind {record.kind} has no message")
 
 

@@ -18,7 +18,7 @@ from agent.sinks.mqtt.faults import WORDS, Fault, LinkError
 from agent.sinks.mqtt.form import Out
 from agent.sinks.mqtt.link import connected
 from agent.sinks.mqtt.sparkplug import bdseq, metrics, payload
-from agent.sinks.mqtt.sparkplug.node import Naming, wall_ms
+from agent.sinks.mqtt.sparkplug.node import Naming, now_ms
 from agent.sinks.mqtt.sparkplug.session import HostAway, Session
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ async def run(config: Config, taps: Taps, ask: Ask) -> None:
     """See `agent.sinks.mqtt.sparkplug.run`."""
     for name in COUNTED:
         meters.current().add(f"{config.id}/{name}", 0)
-    meters.current().set(f"{config.id}/connected", 0)
+    for shown in ("connected", "broker", "fault", "taken_over"):
+        meters.current().set(f"{config.id}/{shown}", 0)
     catalogue = taps.hub.catalogue
     for point in metrics.doubtful(catalogue):
         log.warning(
@@ -89,6 +90,8 @@ class _Connecting:
                 return
             finally:
                 counters.set(f"{self._config.id}/connected", 0)
+                counters.set(f"{self._config.id}/broker", 0)
+            counters.set(f"{self._config.id}/taken_over", tries.taken_over)
             await anyio.sleep(wait_s)
             counters.add(f"{self._config.id}/reconnects")
 
@@ -97,11 +100,13 @@ class _Connecting:
         config, naming = self._config, self._naming
         self._bdseq = bdseq.following(self._bdseq)
         await self._save()
-        will = Out(naming.topic("NDEATH"), payload.death(self._bdseq, wall_ms(clock.now_ns())))
+        will = Out(naming.topic("NDEATH"), payload.death(self._bdseq, now_ms()))
         client_id = config.client_id or f"{self._taps.gateway}-{config.id}"
         async with connected(config, client_id, will, place, lasting=False) as link:
             self._opened = True
             meters.current().set(f"{config.id}/connected", 1)
+            meters.current().set(f"{config.id}/broker", 1 + config.places.index(place))
+            meters.current().set(f"{config.id}/fault", Fault.NONE)
             log.info("%s: connected to %s, bdSeq %d", config.id, brokers.address(place), self._bdseq)
             await Session(config, self._taps, self._ask, naming, link, self._bdseq).run()
 

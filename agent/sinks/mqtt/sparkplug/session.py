@@ -195,7 +195,7 @@ class Session:
         async for topic, content in self._inbox:
             own = topic == self._node.naming.topic("NCMD")
             try:
-                asked = commands.read(content, own, self._node.naming.by_alias())
+                asked = commands.read(content, own, self._node.naming.named)
             except ValueError as error:
                 log.warning("%s: %s: %s", self._config.id, topic, error)
                 meters.current().add(f"{self._config.id}/refused")

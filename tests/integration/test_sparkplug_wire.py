@@ -18,7 +18,7 @@ from agent.sinks import mqtt
 from agent.store import record
 
 pytestmark = pytest.mark.anyio
-TANK, PUMP = "/gw1/tank", "/gw1/pump"
+PUMP = "/gw1/pump"
 
 
 @pytest.fixture(scope="module")
@@ -308,6 +308,29 @@ async def test_what_happened_during_an_outage_is_told_as_history(tap, tmp_path):
         await tap.until(lambda: counters.read("spb/acknowledged") >= 4)
         assert 300.0 not in [m["value"] for m in _history(tap, back)]
         assert counters.read("spb/untold") == 0
+
+
+async def test_what_a_frozen_connection_swallowed_is_told_again(tap, tmp_path):
+    """Data are QoS 0: nobody acknowledges them. What the broker has not been heard of after counts as untold."""
+    begin = len(tap.lines)
+    async with edge(tmp_path, tap.port, acknowledge_timeout_s=0.3) as (machines, counters):
+        machines.all()
+        await tap.until(lambda: len(tap.packets(verb="DBIRTH", after=begin)) == 2)
+        tap.tell(door="frozen")
+        await anyio.sleep(0.1)
+        for n in range(5):
+            machines.pump(speed=1000.0 + n)
+            await anyio.sleep(0.02)
+        assert counters.read("spb/errors") == 0  # handed over, and nobody has said otherwise
+        assert counters.read("spb/published") >= 8
+        await machines.journal.flush()
+        await tap.until(lambda: counters.read("spb/errors") >= 1)
+        tap.tell(door="thawed")
+        await tap.until(lambda: len(_history(tap, begin)) >= 4)
+        speeds = [m["value"] for m in _history(tap, begin) if m["alias"] == 10]
+        assert [speed for speed in speeds if speed >= 1000] == [1000.0, 1001.0, 1002.0, 1003.0]
+        birth = [p for p in tap.packets(verb="DBIRTH", after=begin) if p["topic"].endswith(PUMP)][-1]
+        assert birth["payload"]["metrics"][0]["value"] == 1004
 
 
 def _history(tap, after):
