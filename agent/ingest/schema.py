@@ -54,7 +54,8 @@ CREATE TABLE edgetwin.point (gateway text NOT NULL, id text NOT NULL, place inte
 CREATE TABLE edgetwin.stream (gateway text NOT NULL, class text NOT NULL, epoch integer NOT NULL, last bigint NOT NULL,
     PRIMARY KEY (gateway, class, epoch));
 CREATE TABLE edgetwin.gap (gateway text NOT NULL, class text NOT NULL, epoch integer NOT NULL, first bigint NOT NULL,
-    last bigint NOT NULL, noticed timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (gateway, class, epoch, first));
+    last bigint NOT NULL, noticed timestamptz NOT NULL DEFAULT now(), gone timestamptz,
+    PRIMARY KEY (gateway, class, epoch, first));
 CREATE TABLE edgetwin.rejected (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, topic text NOT NULL,
     reason text NOT NULL, digest text NOT NULL, payload bytea NOT NULL, record boolean NOT NULL,
     times integer NOT NULL DEFAULT 1,

@@ -6,8 +6,11 @@ import zlib
 
 import aiomqtt
 import anyio
+import live
+import mqtt_gateway
 import pytest
 from ingest_rig import chosen, event, names, publish, receiving, rows, sealed, summary, until_rows
+from mqtt_gateway import gateway
 from mqtt_rig import Mosquitto, free_port, program
 from postgres_rig import Postgres
 from tls_rig import Authority
@@ -205,3 +208,31 @@ async def test_a_broker_that_asks_who_we_are_is_told_over_tls(tmp_path, url):
         async with receiving(known_by("password")):
             await publish(broker.port, ("event/tank", event(1)))
             await until_rows(url, COUNT, [(1, 1)])
+
+
+async def test_what_has_not_come_is_asked_for_again_from_the_command_line(tmp_path, broker, url):
+    """A broker forgets what nobody has subscribed to; the gateway's journal does not."""
+
+    async def command(*arguments):
+        return await anyio.to_thread.run_sync(live.edgetwin, "ingest", *arguments, "--database", url)
+
+    async with gateway(tmp_path, broker, "gw1") as own:
+        for n in range(5):
+            own.journal.put(mqtt_gateway.event(n))
+        await own.heard.until(lambda h: len(h.of("event/tank")) == 5)
+        async with receiving(chosen(broker.port, url)):
+            own.journal.put(mqtt_gateway.event(5))
+            await publish(broker.port, ("event/tank", event(20)))  # its gateway will say that it never was
+            await until_rows(url, "SELECT first, last FROM edgetwin.gap", [(1, 5), (7, 19)])
+            said = await command("gaps")
+            assert said.returncode == 1
+            assert said.stdout.startswith(
+                "gw1 event epoch 1: up to 20, 18 missing\nmissing: gw1 event epoch 1 seq 1 to 5, since"
+            )
+            at = "--broker", f"mqtt://127.0.0.1:{broker.port}"
+            await until_rows(url, "SELECT gateway FROM edgetwin.gateway", [("gw1",)])
+            said = await command("resend", *at)
+            assert "seq 1 to 5: 5 records of class event were sent again" in said.stdout, said
+            await until_rows(url, "SELECT first, last, gone IS NOT NULL FROM edgetwin.gap", [(7, 19, True)])
+            said = await command("gaps")
+            assert (said.returncode, said.stdout.count("does not have it any more")) == (0, 1)
