@@ -171,6 +171,7 @@ async def _checkpoints(journal: Journal, raw: bool, cycles: list[Cycle]) -> None
         await anyio.sleep(LOOK_S)
         for cycle in cycles:
             in_history = raw and number % HISTORY_STATE == 0
+            cycle.checkpoint_due = cycle.spent_ns > share_ns / 2
             if in_history or cycle.spent_ns > share_ns or (not raw and number % WITHOUT_TICKS == 0):
                 _save(journal, cycle, in_history)
 
@@ -178,7 +179,7 @@ async def _checkpoints(journal: Journal, raw: bool, cycles: list[Cycle]) -> None
 def _save(journal: Journal, cycle: Cycle, in_history: bool = False) -> None:
     """A checkpoint; `in_history` also among the ticks, where a backtest can begin."""
     body, now_ns = states.freeze(cycle.asset, cycle.state), clock.now_ns()
-    cycle.spent_ns = 0
+    cycle.spent_ns, cycle.checkpoint_due = 0, False
     journal.put(records.checkpoint(cycle.asset.id, now_ns, body))
     if in_history:
         journal.put(Entry(records.RAW, cycle.asset.id, "state", now_ns, body))
@@ -194,9 +195,11 @@ def _record(journal: Journal, raw: bool, cycles: Mapping[str, Cycle], tick: Tick
     if raw:
         journal.put(records.tick(tick))
         journal.put(records.snapshot(snapshot))
-    if any(event.change in LASTING for event in snapshot.events):
-        # No event alone can bring it back after a power cut; written with the event, which does not wait.
-        _save(journal, cycles[snapshot.asset])
+    cycle, lasting = cycles[snapshot.asset], any(event.change in LASTING for event in snapshot.events)
+    if lasting or (snapshot.summaries and cycle.checkpoint_due):
+        # What lasts is written with its event at once: no event alone can bring it back after a power cut. Others go
+        # with a summary, where the block before them ends anyway.
+        _save(journal, cycle)
     for event in snapshot.events:
         journal.put(records.event(event))
     for summary in snapshot.summaries:

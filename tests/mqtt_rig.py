@@ -87,9 +87,9 @@ class Listener:
         async for text in stream:
             *lines, rest = (rest + text).split("\n")
             for line in lines:
-                topic, retained, payload = line.split(" ", 2)
-                if topic.endswith("/request"):
-                    continue  # what we ask ourselves need not make sense
+                topic, retained, payload = line.rsplit(" ", 2)
+                if topic.endswith(("/request", "/stored", "/desired")):
+                    continue  # what a test says to the gateway need not make sense
                 content = bytes.fromhex(payload)
                 self.sizes.append((topic, len(content)))
                 self.messages.append((topic, retained == "1", said(content)))

@@ -4,6 +4,7 @@ export PATH="$PATH:/usr/sbin"
 # command or file : package : what is skipped without it
 wanted="mosquitto:mosquitto:MQTT mosquitto_sub:mosquitto-clients:MQTT socat:socat:serial-lines gcc:gcc:Modbus-against-libmodbus
 /usr/include/modbus/modbus.h:libmodbus-dev:Modbus-against-libmodbus mbpoll:mbpoll:the-virtual-PLC-against-mbpoll
+/usr/lib/postgresql:postgresql:the-receiving-end
 node:nodejs:OPC-UA-against-node-opcua npm:npm:OPC-UA-against-node-opcua"
 
 have() { command -v "$1" >/dev/null 2>&1 || [ -e "$1" ]; }

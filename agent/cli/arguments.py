@@ -33,6 +33,6 @@ Fitted = Annotated[
         show_default=False,
     ),
 ]
-Begin = Annotated[str, typer.Option("--from", help="Of a history: from this time on, as 2026-11-01T06:00Z.")]
+Begin = Annotated[str, typer.Option("--from", help="Of a history: from this time on, as 2026-11-01T06:00Z or -2h.")]
 End = Annotated[str, typer.Option("--to", help="Of a history: before this time.")]
 Margin = Annotated[str, typer.Option(help="Of a history: leave out so much around alarms and alerts.")]

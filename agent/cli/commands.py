@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import fleet, machines, maintenance, models
+from agent.cli import fleet, ingesting, machines, maintenance, models, storing
 from agent.cli.arguments import (
     Begin,
     End,
@@ -42,7 +42,9 @@ app.add_typer(users_app, name="users")
 app.add_typer(fleet.app, name="fleet")
 app.add_typer(maintenance.app, name="maintenance")
 app.add_typer(models.app, name="model")
+app.add_typer(ingesting.app, name="ingest")
 app.add_typer(models.top)
+app.add_typer(storing.app, name="store")
 app.add_typer(machines.app)
 app.add_typer(machines.certs_app, name="certs")
 

@@ -11,6 +11,7 @@ import typer
 
 from agent.cli.configuration import planned
 from agent.cli.telling import fail
+from agent.cli.when import wall_ns
 from agent.cli.wording import WordingError, seconds
 from agent.core.nouns import Mode
 
@@ -61,8 +62,8 @@ def source(recording: Path, out: Path, asked: Asked, where: Mapping[str, float],
     plan = planned(recording, asked.state_dir, {})
     asset = _asset(plan, asked.asset)
     wanted = history.Wanted(
-        _wall_ns("--from", asked.begin, 0),
-        _wall_ns("--to", asked.end, 1 << 62),
+        wall_ns("--from", asked.begin, 0),
+        wall_ns("--to", asked.end, 1 << 62),
         _span_s(asked.margin),
         tuple(points),
     )
@@ -91,15 +92,6 @@ def _asset(plan: Plan, name: str) -> Asset:
     if len(found) > 1:
         fail(f"several assets, choose one with --asset: {have}", 2)
     return found[0]
-
-
-def _wall_ns(option: str, text: str, otherwise: int) -> int:
-    from agent.fit import times
-
-    try:
-        return round(times.seconds(text) * 1e9) if text else otherwise
-    except ValueError:
-        fail(f"{option} {text}: expected a time as 2026-11-01 or 2026-11-01T06:00+01:00", 2)
 
 
 def _span_s(text: str) -> float:

@@ -47,7 +47,8 @@ class Option:
 
 def topics() -> tuple[str, ...]:
     """What can be asked for: the types of sources and sinks, and the parts of the file."""
-    return (*(f"sources.{name}" for name in kinds.drivers()), *(f"sinks.{name}" for name in kinds.sinks()), *PARTS)
+    sinks = [name for sink in kinds.sinks() for name in (sink, *(f"{sink}.{part}" for part in _parts(sink)))]
+    return (*(f"sources.{name}" for name in kinds.drivers()), *(f"sinks.{name}" for name in sinks), *PARTS)
 
 
 def named(word: str) -> str | None:
@@ -60,10 +61,22 @@ def of(topic: str) -> tuple[Option, ...]:
     """The options of a topic, given in full."""
     if topic in PARTS:
         return tuple(_options(PARTS[topic]))
-    section, _, name = topic.partition(".")
+    section, name, *part = topic.split(".")
+    if part:
+        return tuple(_options(_parts(name)[part[0]]))
     module = kinds.driver(name) if section == "sources" else kinds.sink(name)
     config: type[Model] = module.Config
     return (*_options(config), *_of_a_tag(getattr(module, "TAG_OPTIONS", {})))
+
+
+def _parts(sink: str) -> dict[str, type[pydantic.BaseModel]]:
+    """What stands in a key of its own in a sink, by that key."""
+    fields: dict[str, FieldInfo] = kinds.sink(sink).Config.model_fields
+    kind = {
+        name: [a for a in get_args(f.annotation) or (f.annotation,) if isinstance(a, type)]
+        for name, f in fields.items()
+    }
+    return {name: a for name, found in kind.items() for a in found if issubclass(a, pydantic.BaseModel)}
 
 
 def _of_a_tag(known: Mapping[str, str]) -> Iterator[Option]:

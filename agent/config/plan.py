@@ -203,7 +203,20 @@ def _gateway(loaded: Loaded, read: Sequence[SourceUnit], timed: Sequence[str], e
 
 def _measured(tags: Sequence[Tag]) -> tuple[Point, ...]:
     return tuple(
-        Point(t.id, Role.MEASURED, None, t.kind, t.unit, t.eu_lo, t.eu_hi, t.enum, t.description, t.trace) for t in tags
+        Point(
+            id=t.id,
+            role=Role.MEASURED,
+            kind=t.kind,
+            unit=t.unit,
+            eu_lo=t.eu_lo,
+            eu_hi=t.eu_hi,
+            enum=t.enum,
+            description=t.description,
+            type=t.published_type,
+            deadband=t.deadband,
+            trace=t.trace,
+        )
+        for t in tags
     )
 
 

@@ -70,7 +70,7 @@ class Journal(Part):
     )
     flush_s: Positive = Field(
         default=60.0,
-        description="Raw values are written this often; a power cut loses at most these. Events are written at once.",
+        description="Raw values are written about this often; a power cut loses at most these. Events: at once.",
     )
     raw: bool = Field(
         default=True, description="Keep each cycle, so that models can be tested on what really happened."

@@ -119,6 +119,17 @@ class Tag:
             return Kind.TEXT
         return Kind.ENUMERATION if self.enum else Kind.NUMBER
 
+    @property
+    def published_type(self) -> str:
+        """`Point.type`: that of the device where scaling and clamping leave each value what it was."""
+        if self.kind not in (Kind.NUMBER, Kind.ENUMERATION) or (self.scale, self.offset) != (1.0, 0.0):
+            return ""
+        if self.type == "bool" or self.type.startswith("bit") or "." in self.type:
+            return "bool"
+        plain = self.type.rstrip("lh").replace("bcd", "uint")  # int8l, uint8h: a byte of a register
+        whole = plain.removeprefix("u").startswith("int") and self.beyond != "clamp"
+        return plain if whole or plain == "float32" else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -135,8 +146,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What is published. `of` is the id of the point it belongs to (the measured value of a residual, say). `trace`: by
-    how much its trace may be off; NaN for no trace."""
+    """What is published. `of` is the id of the point it belongs to (the measured value of a residual, say).
+
+    `type`: bool, int8 .. uint64 or float32 where each value of a number is one of those, else "" (float64).
+    `deadband`: a change up to this, in its unit, is not worth telling to whoever is told of changes.
+    `trace`: by how much its trace may be off; NaN for no trace.
+    """
 
     id: str
     role: Role
@@ -147,6 +162,8 @@ class Point:
     eu_hi: float = float("nan")
     enum: Mapping[int, str] = field(default_factory=dict)
     description: str = ""
+    type: str = ""
+    deadband: float = 0.0
     trace: float = float("nan")
 
 

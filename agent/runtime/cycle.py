@@ -30,6 +30,7 @@ class Cycle:
         self.asset = asset
         self.state = state
         self.spent_ns = 0  # on steps since its last checkpoint
+        self.checkpoint_due = False
         self._inbox = inbox
         self._timing = Timing(asset)
         self._outcome = outcome

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 TURN_S = 0.5
-CLOCK_EVERY_NS = 60_000_000_000
+CLOCK_EVERY_NS = 600_000_000_000
 CLOCK_STEP_NS = 500_000_000
 END_S = 5.0
 READ_AGAIN_S = 1.0
@@ -65,6 +65,11 @@ class Journal:
     def open(cls, path: Path, cap_bytes: int, flush_s: float, gateway: str = "") -> Self:
         """The journal at `path`, with at most `cap_bytes` on disk. Never raises: without a disk it tries again."""
         return cls(path, cap_bytes, flush_s, gateway)
+
+    @property
+    def path(self) -> Path:
+        """Where the store is; what is small and of one sink may lie beside it."""
+        return self._path
 
     def put(self, entry: Entry) -> None:
         """Keep an entry. Never waits."""
@@ -224,7 +229,7 @@ class Journal:
             await anyio.sleep(TURN_S)
 
     def _look_at_clock(self) -> None:
-        """Note the wall clock: at start, each minute, when it steps against ours, when it gets or loses its master."""
+        """Note the wall clock: at start, each ten minutes, when it steps against ours, gets or loses its master."""
         row, last = ClockRow(clock.now_ns(), clock.wall_ns(), timesync.quality()), self._clock
         if (
             last is None

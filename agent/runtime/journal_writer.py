@@ -36,8 +36,9 @@ BLOCK_BYTES = 1 << 20
 ACK_DELAY_NS = SECOND_NS
 LONGEST_RETRY_NS = 10 * SECOND_NS
 
-# So much later than the multiple of its period a flush is due that nothing took along: a share of the period.
-LATER = 32
+# Shares of the period of flushes: so much later than a multiple of it one is due that nothing took along; a summary
+# takes it along where it is so near.
+LATER, NEAR = 32, 12
 
 
 @dataclass(slots=True)
@@ -66,13 +67,13 @@ class Writer:
         self._store: Store | None = None
         self._work = Work()
         self._open = Open(min(BLOCK_BYTES, cap_bytes // 16))
-        self._flush_due_ns = self._flushed_ns = self._ack_due_ns = self._retry_ns = self._retry_wait_ns = 0
+        self._flush_due_ns = self._ack_due_ns = self._retry_ns = self._retry_wait_ns = 0
         self._error = ""
         self._ready()
 
     def run(self) -> None:
         """Write until stopped. Errors of the disk are counted and tried again; nothing else is expected."""
-        self._flushed(clock.now_ns())
+        self._plan_flush(clock.now_ns())
         while not self._turn():
             pass
         self._close()
@@ -140,12 +141,11 @@ class Writer:
     def _commit_if_due(self, urgent: bool, all_now: bool) -> bool:
         """Whether nothing was left unwritten."""
         now_ns = clock.now_ns()
-        along = now_ns - self._flushed_ns >= self._flush_ns // 2 and any(
-            e.class_ == SUMMARY for e in self._work.entries
-        )
+        near = self._flush_due_ns - now_ns <= self._flush_ns // NEAR
+        along = near and any(e.class_ == SUMMARY for e in self._work.entries)
         if now_ns >= self._flush_due_ns or all_now or along:
             self._work.entries += self._open.take_all()
-            self._flushed(now_ns)
+            self._plan_flush(now_ns)
             all_now = True
         acks_due = self._urgent_acks and now_ns >= self._ack_due_ns
         if not (urgent or acks_due or all_now or self._important):
@@ -155,9 +155,10 @@ class Writer:
             return False
         return self._commit()
 
-    def _flushed(self, now_ns: int) -> None:
-        self._flushed_ns = now_ns
-        self._flush_due_ns = (now_ns // self._flush_ns + 1) * self._flush_ns + self._flush_ns // LATER
+    def _plan_flush(self, now_ns: int) -> None:
+        """At a multiple of the period, where windows close, at least most of a period away."""
+        period_ns = self._flush_ns
+        self._flush_due_ns = ((now_ns + period_ns // NEAR) // period_ns + 1) * period_ns + period_ns // LATER
 
     def _commit(self) -> bool:
         store = self._ready()

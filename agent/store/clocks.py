@@ -1,11 +1,22 @@
-"""Which wall time a time of the boot clock was. Re-stamping is a new row in `clock`, never a rewrite of a record."""
+"""Which wall time a time of the boot clock was. Re-stamping is a new row in `clock`, never a rewrite of a record.
+
+A record read before the clock was right is stamped with what the clock said then, says so (`Record.clock`), and
+carries (boot, boot_ns); read again later it has the right time. For what was sent meanwhile, the first synchronised row
+of a boot that had others before it is itself a record: class event, kind `clock`, told to every destination as alarms
+are, and kept until it has been:
+
+    {"kind": "clock", "boot": "...", "boot_ns": ..., "time_ns": ...}
+
+The receiver places each record of that boot at time_ns + its boot_ns - this boot_ns. One message a boot, and nothing is
+sent twice; a boot that ends before its clock is right is never placed, and its records say so for ever.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left, insort
 
-from agent.store.record import ClockRow
+from agent.store.record import SYNCHRONISED, ClockRow
 
 # A row in between says nothing new where its neighbours' offsets differ from its own by less than this.
 SAME_NS = 20_000_000
@@ -20,6 +31,13 @@ DELETE FROM clock WHERE id IN (
         FROM clock WINDOW same AS (PARTITION BY boot, quality ORDER BY id))
     WHERE number % 2 = 0 AND abs(offset - before) < {SAME_NS} AND abs(offset - after) < {SAME_NS})
 """
+
+
+def comes_right(db: sqlite3.Connection, boot: int, row: ClockRow) -> bool:
+    """Whether a row is the first synchronised one of a boot after others: what was stamped so far was not to be
+    trusted."""
+    known = db.execute("SELECT DISTINCT quality FROM clock WHERE boot = ?", (boot,)).fetchall()
+    return row.quality == SYNCHRONISED and bool(known) and (SYNCHRONISED,) not in known
 
 
 def add(db: sqlite3.Connection, boot: int, row: ClockRow) -> None:
@@ -65,7 +83,7 @@ class Clocks:
         (0, "unknown") where the boot has no row.
         """
         known = self._rows.get(boot, {})
-        for quality in ("synchronised", *sorted(known)):
+        for quality in (SYNCHRONISED, *sorted(known)):
             if quality in known:
                 mono_ns, wall_ns = _nearest(known[quality], t_ns)
                 return wall_ns + (t_ns - mono_ns), quality

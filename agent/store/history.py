@@ -18,7 +18,7 @@ from agent.core import wire
 from agent.core.nouns import F8, I8, U4, Event, Kind, Point, Snapshot
 from agent.store import between, blocks, columnar
 from agent.store.read import Reader
-from agent.store.record import BLOCK, EVENT, RAW, Record
+from agent.store.record import BLOCK, CLOCK, EVENT, RAW, Record
 
 # A sample is published by the cycle that follows it, at most so much later.
 LATE_NS = 60_000_000_000
@@ -133,7 +133,7 @@ def events(
         between.records(reader, EVENT, asset, start_ns, end_ns, after=after, at_once=128)
         for asset in dict.fromkeys(assets)
     )
-    merged = heapq.merge(*each, key=lambda record: record.id)
+    merged = (r for r in heapq.merge(*each, key=lambda record: record.id) if r.kind != CLOCK)
     found = [Happened(r, wire.decode(Event, r.body)) for r in islice(merged, most + 1)]
     return found[:most], found[most - 1].record.id if len(found) > most else None
 
@@ -160,8 +160,13 @@ def _doubt(clock: str) -> int:
 
 def _place(layouts: Layouts, record: int, point: str) -> tuple[int, Kind] | None:
     """(row in a snapshot, kind) of a point in a block, None where it was not published then."""
-    points = next((points for number, points in reversed(layouts) if number < record), ())
+    points = layout_at(layouts, record)
     return next(((row, p.kind) for row, p in enumerate(points) if p.id == point), None)
+
+
+def layout_at(layouts: Layouts, record: int) -> Sequence[Point]:
+    """The points of an asset in the order that held for a block."""
+    return next((points for number, points in reversed(layouts) if number < record), ())
 
 
 def _new(record: Record, place: tuple[int, Kind] | None, backward: bool) -> list[_One]:

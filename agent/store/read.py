@@ -125,10 +125,6 @@ class Reader(Rows):
             "class = ? AND epoch = ? AND seq BETWEEN ? AND ? ORDER BY seq", (class_, epoch, first, last), most
         )
 
-    def spans(self, class_: str) -> list[tuple[int, int, int]]:
-        """(epoch, first seq, last seq) of each epoch of a class that has records."""
-        return list(self._spans(class_))
-
     def unacknowledged(
         self,
         dest: str,
@@ -165,7 +161,7 @@ class Reader(Rows):
         holes: dict[int, Ranges] = {}
         for epoch, first, last in self.all("SELECT epoch, first, last FROM gap WHERE class = ?", (class_,)):
             holes.setdefault(epoch, []).append((first, last))
-        for epoch, first, last in self._spans(class_):
+        for epoch, first, last in self.spans(class_):
             done = intervals.union([*known.get(epoch, []), *holes.get(epoch, [])])
             missing += last - first + 1 - intervals.size(intervals.intersection([(first, last)], done))
         return missing
@@ -177,7 +173,7 @@ class Reader(Rows):
             known[epoch] = intervals.union([*known.get(epoch, []), *ranges])
         return known
 
-    def _spans(self, class_: str) -> Iterator[tuple[int, int, int]]:
+    def spans(self, class_: str) -> Iterator[tuple[int, int, int]]:
         """(epoch, first seq, last seq) of each epoch of a class that has records."""
         epoch = -1
         while True:

@@ -18,6 +18,10 @@ CLASSES = (RAW, SUMMARY, EVENT)  # in the order in which they are given up
 # How a record tells that its body holds many: see blocks.py.
 BLOCK = "block"
 
+# A record of the event class that is no Event: a ClockRow, of the asset of our own meters.
+CLOCK, GATEWAY = "clock", "gateway"
+SYNCHRONISED = "synchronised"
+
 # Of a compressed body: no core.wire message begins so, its header would be 4 GiB.
 PACKED = b"\xff\xff\xff\xff"
 SMALLEST, LEVEL = 256, 6
@@ -118,6 +122,11 @@ class ClockRow:
     mono_ns: int
     wall_ns: int
     quality: str
+
+
+def clock(row: ClockRow) -> Entry:
+    """That the clock has come right: by this a receiver places all records of this boot, see `clocks`."""
+    return Entry(EVENT, GATEWAY, CLOCK, row.mono_ns, wire.encode(row))
 
 
 def tick(noun: Tick) -> Entry:

@@ -73,7 +73,7 @@ class Rows:
             self.clocks.refresh(self.db)
             rows = self.db.execute(f"SELECT {COLUMNS} FROM record WHERE {where} LIMIT {most}", arguments)
             for row in rows:
-                record = self._record(row)
+                record = self.record(row)
                 *_, found.last = row
                 found.after = (row[1], row[2])
                 if record is None:
@@ -86,7 +86,7 @@ class Rows:
             rows.close()
         return found
 
-    def _record(self, row: tuple[Any, ...]) -> Record | None:
+    def record(self, row: tuple[Any, ...]) -> Record | None:
         """The record of a row, None where it is not what was written."""
         *key, crc, body, number = row
         if not isinstance(body, bytes) or checksum(tuple(key), body) != crc:

@@ -87,6 +87,21 @@ def lock(path: Path) -> int:
     return held
 
 
+def in_use(path: Path) -> bool:
+    """Whether a process writes the store now."""
+    try:
+        held = os.open(path.with_name(path.name + ".lock"), os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(held)
+    return False
+
+
 def connect(path: Path, wal_pages: int) -> sqlite3.Connection:
     """A writing connection, with every commit synced. It may be handed to another thread as a whole."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0, cached_statements=64)

@@ -23,6 +23,7 @@ from agent.store.record import (
     Entry,
     Lost,
     checksum,
+    clock,
     stored,
 )
 from agent.store.schema import PAGE, StoreDamagedError, translated
@@ -152,7 +153,7 @@ class Store:
         with _transaction(self._db):
             self._room(fitting, limit_pages)
             self._add_lost(seq, [*work.lost, *too_large])
-            self._add(seq, fitting)
+            self._add(seq, [*self._clock_come_right(work), *fitting])
             self._add_notes(work)
         self._seq = seq
         return too_large
@@ -196,6 +197,9 @@ class Store:
             seq[lost.class_] += 1
             start, end = (self._boot, lost.from_ns), (self._boot, lost.to_ns)
             retain.note(self._db, lost.class_, self.epoch, seq[lost.class_], lost.count, lost.reason, start, end)
+
+    def _clock_come_right(self, work: Work) -> list[Entry]:
+        return [clock(row) for row in work.clock if clocks.comes_right(self._db, self._boot, row)][:1]
 
     def _add_notes(self, work: Work) -> None:
         for row in work.clock:
@@ -267,6 +271,11 @@ def _last_seq(db: sqlite3.Connection, class_: str, epoch: int) -> int:
 def _wal_pages(cap_bytes: int) -> int:
     """Pages in the log before it is folded into the database: 2 MiB, less where the cap is small."""
     return max(16, min(512, cap_bytes // PAGE // 16))
+
+
+def limit_bytes(cap_bytes: int) -> int:
+    """What of a cap the database itself may take."""
+    return _limit_pages(cap_bytes) * PAGE
 
 
 def _limit_pages(cap_bytes: int) -> int:

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.core import wire
 from agent.runtime.journal import Record
-from agent.sinks.mqtt import Config, bucket, confirming, envelope
+from agent.sinks.mqtt import Config, bucket, confirming, envelope, payload
 from agent.sinks.mqtt.brokers import CALM_NS, STEADY_NS, Tries, after
 from agent.sinks.mqtt.confirming import Unconfirmed
 from agent.sinks.mqtt.faults import WORDS, Fault
+from agent.store.record import ClockRow
 
 S = 1_000_000_000
 
@@ -182,3 +184,17 @@ def test_a_record_that_failed_is_not_known_and_one_that_waits_goes_to_its_new_cu
     assert [s.cursor for s in unconfirmed.confirmed(stored([1, 2]))] == ["new"]
     assert not unconfirmed.full()
     assert waiting(confirming.MOST).full()
+
+
+def test_a_clock_that_comes_right_is_a_message_by_which_all_of_its_boot_are_placed():
+    row = ClockRow(5_000, 1_700_000_000_000_000_000, "synchronised")
+    record = Record(
+        9, "event", 1, 3, "boot-7", 5_000, row.wall_ns, "synchronised", "gateway", "clock", wire.encode(row)
+    )
+    told = json.loads(payload.message("g", record).content)
+    told.pop("hash")
+    assert told == {
+        "gateway": "g", "class": "event", "epoch": 1, "seq": 3, "asset": "gateway", "kind": "clock",
+        "clock": "synchronised", "boot": "boot-7", "boot_ns": 5_000,
+        "time": "2023-11-14T22:13:20.000Z", "time_ns": 1_700_000_000_000_000_000,
+    }  # fmt: skip

@@ -13,6 +13,7 @@ from engine_world import SECOND, asset, batch, tick
 from agent.control.gate import Gate
 from agent.core import quality
 from agent.core.nouns import Batch, Catalogue, Part, Request
+from agent.drivers import self as own_meters
 from agent.engine import state as states
 from agent.engine.step import step
 from agent.runtime import clock, meters, supervise, systemd
@@ -254,3 +255,11 @@ def test_without_systemd_nothing_is_sent(monkeypatch):
     monkeypatch.delenv("WATCHDOG_USEC", raising=False)
     assert not systemd.notify("READY=1")
     assert systemd.watchdog_s() is None
+
+
+def test_what_is_measured_of_ourselves_is_rounded_and_counts_are_not():
+    value = np.array([0.0123456789, -3.14159265, 12345678901.0, 0.0, np.nan, np.inf, 1e-30, 86400.123456])
+    rounded = own_meters.rounded(value)
+    assert np.array_equal(rounded[[2, 3, 4, 5]], value[[2, 3, 4, 5]], equal_nan=True)
+    np.testing.assert_allclose(rounded, value, rtol=2**-14)
+    assert rounded[0] != value[0]

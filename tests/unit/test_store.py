@@ -476,3 +476,24 @@ def test_a_record_is_never_read_with_a_clock_older_than_itself(store, reader, mo
     seen = {r.body: r.wall_ns for r in all_of(reader, EVENT)}
     assert stepped
     assert seen == {b"before": 1_000_000, b"after": 10}
+
+
+def test_the_clock_that_comes_right_is_told_once_a_boot_and_only_where_it_was_wrong(path):
+    for boot, rows in (
+        ("boot-1", ["unsynchronised", "unsynchronised", "synchronised", "synchronised"]),
+        ("boot-2", ["synchronised", "unsynchronised", "synchronised"]),
+        ("boot-3", ["unsynchronised"]),
+        ("boot-3", ["synchronised"]),
+    ):
+        store = opened(path, boot=boot)
+        for n, quality in enumerate(rows):
+            put(store, entry(EVENT, b"%d" % n, t_ns=n), clock=[ClockRow(10 * n + 5, 10**18 + n, quality)])
+        store.close()
+    reader = Reader.open(path)
+    told = [r for r in all_of(reader, EVENT) if r.kind == record.CLOCK]
+    assert [(r.boot, r.asset, wire.decode(ClockRow, r.body)) for r in told] == [
+        ("boot-1", "gateway", ClockRow(25, 10**18 + 2, "synchronised")),
+        ("boot-3", "gateway", ClockRow(5, 10**18, "synchronised")),
+    ]
+    assert [r.clock for r in told] == ["synchronised", "synchronised"]
+    reader.close()

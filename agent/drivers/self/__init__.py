@@ -16,7 +16,7 @@ import numpy as np
 
 from agent.config.model import Model
 from agent.core import quality
-from agent.core.nouns import Answer, Batch, Tag, Write
+from agent.core.nouns import F8, Answer, Batch, Tag, Write
 from agent.core.scaling import Scaling, engineering
 from agent.drivers.self.process import Process
 from agent.runtime import clock, meters
@@ -25,6 +25,7 @@ from agent.runtime.together import together
 
 # Read when polls of phase 0 have answered, and before the cycle of the asset `gateway` looks: a share of the period.
 PHASE = 0.15
+STEPS = 2.0**14
 
 
 class Config(Model):
@@ -62,13 +63,20 @@ async def _scan(
         now_ns = clock.now_ns()
         counted, own = meters.current(), process.read()
         found = [own[name] if name in own else counted.read(name) for name in names]
-        raw = np.array([math.nan if value is None else value for value in found], np.float64)
+        raw = rounded(np.array([math.nan if value is None else value for value in found], np.float64))
         status = np.array([_status(value) for value in found], np.uint32)
         value, status = engineering(raw, status, scaling)
         times = np.full(len(rows), now_ns, np.int64)
         put(Batch(source, rows, value, status, times, np.zeros(len(rows), np.int64)))
         counted.turn(source)
         await pace.next()
+
+
+def rounded(value: F8) -> F8:
+    """Counts as they are, what is measured to one part in 16,000: noise in further digits would fill the journal."""
+    mantissa, exponent = np.frexp(value)
+    measured = np.isfinite(value) & (value != np.trunc(value))
+    return np.where(measured, np.ldexp(np.round(mantissa * STEPS) / STEPS, exponent), value)
 
 
 def _status(value: float | None) -> int:

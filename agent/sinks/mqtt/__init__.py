@@ -22,7 +22,9 @@ import pydantic
 from agent.config.hosts import on_this_machine
 from agent.config.model import Model
 from agent.core.nouns import Answer, Meter, Request
+from agent.sinks.mqtt import demands
 from agent.sinks.mqtt.faults import WORDS
+from agent.sinks.mqtt.sparkplug.settings import Settings as Sparkplug
 
 if TYPE_CHECKING:
     from agent.runtime.taps import Taps
@@ -59,6 +61,19 @@ class RawAroundEvent(Model):
     )
 
 
+OF_SPARKPLUG = (
+    Meter("births", "1", "Births of the edge node: one a connection, one for each that hosts asked for"),
+    Meter("historical", "1", "Values told after their time, marked historical"),
+    Meter("untold", "1", "Snapshots that were not told any more: too old, or of an unknown time or layout"),
+    Meter("refused", "1", "Commands that were refused"),
+)
+OF_OTHERS = (
+    Meter("raw_blocks", "1", "Blocks of raw history sent: around alarms, and asked for"),
+    Meter("requests", "1", "What the cloud has asked for, refused or not"),
+    Meter("unconfirmed", "1", "Records sent that the receiving end has not confirmed (acknowledge: end_to_end)"),
+)
+
+
 class Config(Model):
     """One broker, or several in order. Without TLS only on this machine: what passes a network is encrypted."""
 
@@ -85,7 +100,16 @@ class Config(Model):
     )
     cert_file: Path | None = pydantic.Field(None, description="Our certificate (PEM), where the broker asks for one")
     key_file: Path | None = pydantic.Field(None, description="The key of our certificate (PEM)")
+    alpn: tuple[str, ...] = pydantic.Field(
+        (), description="Protocol names offered in TLS, for a broker behind a port that others use too (443)"
+    )
     user: str | None = pydantic.Field(None, description="User name, where the broker asks for one")
+    user_file: Path | None = pydantic.Field(
+        None, description="Instead of user, where that is a secret (ThingsBoard's access token): a file with it"
+    )
+    shared_access_key_file: Path | None = pydantic.Field(
+        None, description="Azure IoT Hub: a file with the device's primary key; tokens of a day are made of it"
+    )
     password_file: Path | None = pydantic.Field(None, description="A file with the password and nothing else")
     client_id: str = pydantic.Field(
         "", description="Unset: the gateway's id. Two clients of one id push each other out"
@@ -121,6 +145,9 @@ class Config(Model):
         description="How fast what was stored during an outage follows, beside what happens now, which never waits for "
         "it. Of payloads, before compression",
     )
+    backlog_messages_per_s: float | None = pydantic.Field(
+        None, gt=0, description="And no more messages of it a second than that, where the broker counts them"
+    )
     compress_above_bytes: int | None = pydantic.Field(
         None, ge=64, description="Longer payloads are compressed (zlib: first byte 0x78, else {). Unset: none is"
     )
@@ -133,6 +160,13 @@ class Config(Model):
         ("resend", "raw", "status"),
         description="What may be asked for on <prefix>/request; `ack` too where alarms may be acknowledged from the "
         "cloud. Empty: nobody listens. Nothing that comes from there writes a register",
+    )
+    values_every_s: float = pydantic.Field(
+        1.0, ge=0.05, le=86400, description="With uns: how often a value that changes is published at most"
+    )
+    sparkplug: Sparkplug | None = pydantic.Field(
+        None,
+        description="Of format: sparkplug_b, and needed there: group_id and more (edgetwin config options sparkplug)",
     )
     max_in_flight: int = pydantic.Field(20, ge=1, le=1000, description="Messages sent and not acknowledged yet")
 
@@ -171,8 +205,17 @@ class Config(Model):
             raise ValueError("cert_file and key_file go together, expected both or none")
         if not self.tls and (self.ca_file or self.cert_file):
             raise ValueError("ca_file, cert_file and key_file are of TLS, expected tls: true")
-        if self.password_file is not None and self.user is None:
+        named = self.user or self.user_file or self.format == "azure"
+        if self.password_file is not None and not named:
             raise ValueError("password_file needs user")
+        for problem in demands.problems(self):
+            raise ValueError(problem)
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _of_its_format(self) -> Config:
+        if (self.format == "sparkplug_b") != (self.sparkplug is not None):
+            raise ValueError("format: sparkplug_b and the key sparkplug (group_id at least) go together")
         return self
 
     @property
@@ -195,6 +238,16 @@ def _place(broker: str, otherwise: int) -> Place:
     return host, int(port) if colon else otherwise
 
 
+def advice(config: Config, raw: bool) -> list[str]:
+    """What is allowed and better done otherwise; `raw`: whether the journal keeps raw history."""
+    if config.sparkplug is not None and config.sparkplug.history == "raw" and not raw:
+        return ["sparkplug tells hosts nothing of an outage without raw history, expected journal: {raw: true} or "
+                "history: off"]  # fmt: skip
+    if config.raw_around_event is not None and not raw:
+        return ["raw_around_event has nothing to send, expected journal: {raw: true}"]
+    return []
+
+
 def meters(config: Config) -> tuple[Meter, ...]:
     """What is counted of it: connection (brokers.py), sending (sending.py)."""
     addresses = {n: f"{host}:{port}" for n, (host, port) in enumerate(config.places, 1)}
@@ -214,7 +267,7 @@ def meters(config: Config) -> tuple[Meter, ...]:
         Meter("published", "1", "Messages sent"),
         Meter("acknowledged", "1", f"Records that {confirmed} has for good"),
         Meter("pending", "1", "Records that wait to be sent or acknowledged"),
-        Meter("unconfirmed", "1", "Records sent that the receiving end has not confirmed (acknowledge: end_to_end)"),
+        *(OF_SPARKPLUG if config.format == "sparkplug_b" else OF_OTHERS),
     )
 
 

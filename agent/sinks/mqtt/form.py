@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from agent.core.nouns import Catalogue
+from agent.core.nouns import Catalogue, Snapshot
 from agent.runtime.journal import Record
 from agent.sinks.mqtt import Config, payload
 from agent.sinks.mqtt.envelope import packed
@@ -19,6 +19,16 @@ class Out:
     topic: str
     payload: bytes
     retain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message that came. `reply_to`, `correlation`: where its sender (MQTT 5) wants an answer, and with what."""
+
+    topic: str
+    payload: bytes
+    reply_to: str = ""
+    correlation: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +47,11 @@ class Said:
 class Form:
     """What to say when: on each connection `hello`, `birth` (for each new catalogue too), the records, `goodbye`.
 
-    `raw`: messages of a block of raw history, of an asset and a content; None where the format has no place for it.
+    raw: messages of a block of raw history, of an asset and a content; None where the format has no place for it.
+    request: the topic filter on which something may be asked for, None for none; understood: a request as ours look;
+    answer: what an answer becomes.
+    other_topics: whether the broker lets us listen below our prefix to more than that. values: made
+    anew for each connection, what is said of the newest values beside the records.
     """
 
     record: Callable[[Record], Said]
@@ -46,6 +60,11 @@ class Form:
     goodbye: tuple[Out, ...] = ()
     will: Out | None = None
     raw: Callable[[str, bytes], tuple[Out, ...]] | None = None
+    request: str | None = None
+    understood: Callable[[Heard], Heard] = lambda heard: heard
+    answer: Callable[[bytes], Out] = lambda content: Out("answer", content)
+    other_topics: bool = True
+    values: Callable[[], Callable[[Catalogue, Snapshot], Iterable[Out]]] | None = None
 
 
 def own(config: Config, gateway: str) -> Form:
@@ -59,6 +78,8 @@ def own(config: Config, gateway: str) -> Form:
         goodbye=(offline,),
         will=offline,
         raw=lambda asset, content: (Out(f"{prefix}/raw/{asset}", packed(content, 0)),),
+        request=f"{prefix}/request",
+        answer=lambda content: Out(f"{prefix}/answer", content),
     )
 
 

@@ -6,11 +6,10 @@ import asyncio
 import logging
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import copy_context
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiomqtt
 from paho.mqtt.client import topic_matches_sub
@@ -18,9 +17,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.sinks.mqtt import Config, Place
+from agent.runtime import clock
+from agent.sinks.mqtt import Config, Place, credentials
 from agent.sinks.mqtt.faults import Fault, LinkError
-from agent.sinks.mqtt.form import Out
+from agent.sinks.mqtt.form import Heard, Out
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client as Paho
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-AT_LEAST_ONCE = 1
+AT_MOST_ONCE, AT_LEAST_ONCE = 0, 1
 VERSIONS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 
 # Messages kept for a subscription that is still to come: a broker's session sends what waited as soon as we connect.
@@ -37,6 +37,8 @@ MOST_EARLY = 256
 # So long the broker keeps our session while we are away.
 SESSION_S = 7 * 86400
 
+NEVER_SUBSCRIBED = "edgetwin/there-and-back"
+
 # The library pings after one keep-alive of silence and gives up after a second one, and looks each `LOOK` of one:
 # 2 * (0.7 + 0.025) of what is configured is less than 1.5.
 LIBRARYS_SHARE, LOOK = 0.7, 0.025
@@ -44,19 +46,8 @@ LIBRARYS_SHARE, LOOK = 0.7, 0.025
 SESSION_TAKEN_OVER = 0x8E
 KEEP_ALIVE_TIMEOUT = 0x8D
 
+T = TypeVar("T")
 Take = Callable[[str, bytes], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A message that came. `reply_to`, `correlation`: where its sender (MQTT 5) wants an answer, and with what."""
-
-    topic: str
-    payload: bytes
-    reply_to: str = ""
-    correlation: bytes = b""
-
-
 Hear = Callable[[Heard], None]
 
 
@@ -64,7 +55,7 @@ class _RefusedError(aiomqtt.MqttError):
     """The broker is there, and does not want what we have."""
 
 
-class _Client(aiomqtt.Client):
+class Client(aiomqtt.Client):
     """aiomqtt takes every acknowledgement for a success; that of MQTT 5 can say that the message was refused."""
 
     _left = False
@@ -81,6 +72,14 @@ class _Client(aiomqtt.Client):
             if self._client.loop_misc():
                 return
             await asyncio.sleep(self._look_s)
+
+    async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:
+        """The library's own makes a task for each acknowledgement: a fifth of the cost of a message."""
+        try:
+            async with asyncio.timeout(self.timeout if timeout is None else timeout):
+                return await fut
+        except TimeoutError:
+            raise aiomqtt.MqttError("Operation timed out") from None
 
     def taking(self, topic_filter: str, take: Hear) -> None:
         """From now on, and of what has come already, `take` gets what the filter matches."""
@@ -130,16 +129,29 @@ class _Client(aiomqtt.Client):
         if self._left:
             self._loop.call_soon_threadsafe(self.hang_up)
 
+    def parting_with_will(self) -> None:
+        """Whenever we go of our own will, too, the broker sends the last will (MQTT 5 only)."""
+        part = self._client.disconnect
+        reason = ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message")
+        self._client.disconnect = lambda *_: part(reason)  # type: ignore[method-assign]
+
     def hang_up(self) -> None:
         """Close what a failed, broken or abandoned connection has left open."""
         self._left = True
+        self._disconnected.add_done_callback(_seen)
         self._client.disconnect()
+
+
+def _seen(future: asyncio.Future[None]) -> None:
+    """Nobody waits any more to hear how a connection ended."""
+    if not future.cancelled():
+        future.exception()
 
 
 class Link:
     """An open connection."""
 
-    def __init__(self, client: _Client, timeout_s: float) -> None:
+    def __init__(self, client: Client, timeout_s: float) -> None:
         """Use `connected`."""
         self._client, self._timeout_s = client, timeout_s
 
@@ -152,7 +164,24 @@ class Link:
         try:
             await self._client.publish(topic, payload, AT_LEAST_ONCE, retain, properties, timeout=self._timeout_s)
         except aiomqtt.MqttError as error:
-            raise _told(error) from error
+            raise told(error) from error
+
+    async def publish_once(self, topic: str, payload: bytes) -> None:
+        """Hand over a message that nobody acknowledges (QoS 0); returns once the system's socket has it."""
+        try:
+            await self._client.publish(topic, payload, AT_MOST_ONCE, timeout=self._timeout_s)
+        except aiomqtt.MqttError as error:
+            raise told(error) from error
+
+    async def there_and_back(self) -> None:
+        """Once this returns, the broker has taken all that was handed over before: it answers in the order it reads.
+
+        What it is asked changes nothing: to end a subscription that we never had.
+        """
+        try:
+            await self._client.unsubscribe(NEVER_SUBSCRIBED, timeout=self._timeout_s)
+        except aiomqtt.MqttError as error:
+            raise told(error) from error
 
     async def subscribe(self, topic_filter: str, take: Take) -> None:
         """Have `take(topic, payload)` called on the loop for each message from now on; it never waits, never raises.
@@ -169,7 +198,7 @@ class Link:
         try:
             granted = await self._client.subscribe(topic_filter, AT_LEAST_ONCE, timeout=self._timeout_s)
         except aiomqtt.MqttError as error:
-            raise _told(error) from error
+            raise told(error) from error
         refused = [code for code in granted if (code >= 128 if isinstance(code, int) else code.is_failure)]
         if refused:
             said = f"the broker refused the subscription to {topic_filter}: {refused[0]}"
@@ -181,47 +210,52 @@ class Link:
             async for _ in self._client.messages:  # none: those are taken as they come
                 pass
         except aiomqtt.MqttError as error:
-            raise _told(error) from error
+            raise told(error) from error
 
 
 @asynccontextmanager
 async def connected(
-    config: Config, client_id: str, will: Out | None, place: Place | None = None
+    config: Config, client_id: str, will: Out | None, place: Place | None = None, *, lasting: bool = True
 ) -> AsyncIterator[Link]:
     """A connection to one broker (the first one if none is named), with a last will.
 
+    Not `lasting`: a session that begins clean and ends with the connection, and never without the last will.
     ConnectionError or OSError: the broker or a file is not there.
     """
     host, port = place or config.places[0]
-    client = _Client(
+    client = Client(
         host,
         port,
         identifier=client_id,
-        username=config.user,
-        password=_password(config),
+        username=credentials.user(config),
+        password=credentials.password(config, clock.wall_ns() // 1_000_000_000),
         protocol=VERSIONS[config.version],
-        **_session(config),
+        **_session(config, lasting),
         keepalive_s=config.keepalive_s,
         timeout=config.acknowledge_timeout_s,
         max_inflight_messages=config.max_in_flight,
-        tls_context=_tls(config),
+        tls_context=credentials.tls(config),
         will=None if will is None else aiomqtt.Will(will.topic, will.payload, AT_LEAST_ONCE, will.retain),
         logger=log.getChild("paho"),
     )
     client.pending_calls_threshold = 2 * config.max_in_flight
+    if not lasting and config.version == "5":
+        client.parting_with_will()
     try:
         async with client:
             yield Link(client, config.acknowledge_timeout_s)
     except aiomqtt.MqttError as error:
-        raise _told(error) from error
+        raise told(error) from error
     finally:
         client.hang_up()
 
 
-def _session(config: Config) -> dict[str, Any]:
+def _session(config: Config, lasting: bool) -> dict[str, Any]:
     """The broker keeps our subscriptions and what comes for them while we are away. What we send, the journal keeps."""
     if config.version == "3.1.1":
-        return {"clean_session": False}
+        return {"clean_session": not lasting}
+    if not lasting:
+        return {"clean_start": True}  # and gone with the connection: no expiry interval is one of 0
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = SESSION_S
     return {"clean_start": False, "properties": properties}
@@ -233,28 +267,7 @@ def _correlated(correlation: bytes) -> Properties:
     return properties
 
 
-def _password(config: Config) -> str | None:
-    try:
-        return None if config.password_file is None else config.password_file.read_text().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LinkError(f"{config.password_file}: {error}", Fault.FILE) from error
-
-
-def _tls(config: Config) -> ssl.SSLContext | None:
-    if not config.tls:
-        return None
-    try:
-        context = ssl.create_default_context(cafile=config.ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if config.cert_file is not None:
-            context.load_cert_chain(config.cert_file, config.key_file)
-    except OSError as error:  # of OpenSSL too
-        files = ", ".join(str(f) for f in (config.ca_file, config.cert_file, config.key_file) if f)
-        raise LinkError(f"{files}: {error}", Fault.FILE) from error
-    return context
-
-
-def _told(error: aiomqtt.MqttError) -> LinkError:
+def told(error: aiomqtt.MqttError) -> LinkError:
     """What the library says, with the cause that it hides behind it."""
     cause = error.__cause__ or error.__context__
     hidden = cause is not None and str(cause) not in str(error)

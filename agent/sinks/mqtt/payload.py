@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from agent.runtime.journal import Record
 from agent.sinks.mqtt import FIGURES, Figure, Layout
 from agent.sinks.mqtt.envelope import sealed
 from agent.sinks.mqtt.tags import columns, named
+from agent.store.record import CLOCK, ClockRow
 
 FORMAT = 1
 ONLINE, OFFLINE = b'{"online":true}', b'{"online":false}'
@@ -127,6 +128,9 @@ def _said(name: dict[str, Any], record: Record, figures: tuple[Figure, ...], lay
         return _by_columns(head, summary, figures) if layout == "columns" else _by_name(head, summary, figures)
     if record.kind in ("event", "audit"):
         return Message(json_of(name | _event(wire.decode(Event, record.body), wall)))
+    if record.kind == CLOCK:
+        row = wire.decode(ClockRow, record.body)
+        return Message(json_of(name | {"boot": record.boot, "boot_ns": row.mono_ns} | times("time", row.wall_ns)))
     raise wire.WireError(f"a record of kind {record.kind} has no message")
 
 
@@ -186,7 +190,8 @@ def _event(event: Event, wall: Wall) -> dict[str, Any]:
 def _with_times(noun: Condition | Case, wall: Wall) -> dict[str, Any]:
     """A noun's fields under their own names; each `..._ns` becomes a time, null where there is none."""
     said: dict[str, Any] = {}
-    for name, value in asdict(noun).items():
+    for name in noun.__slots__:
+        value = getattr(noun, name)
         if name.endswith("_ns"):
             said |= times(name.removesuffix("_ns"), wall(value))
         else:
@@ -202,7 +207,7 @@ def times(name: str, wall_ns: int | None) -> dict[str, Any]:
 def iso(wall_ns: int) -> str:
     """UTC nanoseconds as ISO 8601 with milliseconds: 2026-11-22T08:00:00.000Z."""
     seconds, rest_ns = divmod(wall_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns // 1_000_000:03d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()}.{rest_ns // 1_000_000:03d}Z"
 
 
 def _number(value: float) -> float | None:

@@ -29,8 +29,8 @@ from agent.runtime.journal import Record, StoreError
 from agent.sinks.mqtt import Ask, Config, Wish, asked, bucket, payload, raw
 from agent.sinks.mqtt.around import Around
 from agent.sinks.mqtt.asked import RequestError, Tree
-from agent.sinks.mqtt.form import Form, prefix_of
-from agent.sinks.mqtt.link import Heard, Link
+from agent.sinks.mqtt.form import Form, Heard, prefix_of
+from agent.sinks.mqtt.link import Link
 from agent.sinks.mqtt.sending import say
 from agent.store.read import Found, Reader
 from agent.store.record import CLASSES, RAW
@@ -50,7 +50,7 @@ REMEMBERED = 64  # answers
 
 async def run(config: Config, taps: Taps, ask: Ask, said_as: Form, link: Link) -> None:
     """Answer as long as the connection lives."""
-    if not config.requests:
+    if not config.requests or said_as.request is None:
         return
     desk = Desk(config, taps, ask, said_as, link)
     send, receive = anyio.create_memory_object_stream[Heard](MOST_WAITING)
@@ -65,9 +65,9 @@ async def run(config: Config, taps: Taps, ask: Ask, said_as: Form, link: Link) -
             log.warning("%s: more than %d requests wait, one was dropped", config.id, MOST_WAITING)
 
     with send, receive:
-        await link.hear(f"{prefix_of(config, taps.gateway)}/request", take)
+        await link.hear(said_as.request, take)
         async for heard in receive:
-            await desk.serve(heard)
+            await desk.serve(said_as.understood(heard))
 
 
 class Desk:
@@ -94,23 +94,24 @@ class Desk:
         except (RequestError, StoreError) as error:
             answer = asked.answer(tree, False, str(error))
             log.info("%s: a request was refused: %s", self._config.id, error)
-        await self._link.publish(self._reply_to(heard), answer, correlation=heard.correlation)
+        out = self._form.answer(answer)
+        await self._link.publish(self._reply_to(heard, out.topic), out.payload, correlation=heard.correlation)
 
     async def _done(self, tree: Tree) -> bytes:
         do = asked.word(tree, "do")
-        if do == "write":
-            raise RequestError(
-                "no message from the cloud writes a register: writing goes through the gateway's own gate"
-            )
-        if do not in self._config.requests:
-            off = f"{do} is not switched on here" if do in get_args(Wish) else f"{do!r} is not known"
-            raise RequestError(f"{off}, expected one of {', '.join(self._config.requests)}")
         self._bucket, wait_s = bucket.taken(self._bucket, 1, clock.now_ns())
         if wait_s:
             self._bucket, _ = bucket.taken(self._bucket, -1, clock.now_ns())
             raise RequestError(
                 f"too many requests, expected {A_MINUTE:g} a minute at most: ask again in {wait_s:.0f} s"
             )
+        if do == "write":
+            target = str(tree.get("target"))[: asked.LONGEST_TEXT]
+            await self._ask(self._request(tree, target, {}))  # which refuses it, and writes down who tried
+            raise RequestError("no message from the cloud writes a register: a person at the gateway may")
+        if do not in self._config.requests:
+            off = f"{do} is not switched on here" if do in get_args(Wish) else f"{do!r} is not known"
+            raise RequestError(f"{off}, expected one of {', '.join(self._config.requests)}")
         return await self._does[do](tree)
 
     async def _resend(self, tree: Tree) -> bytes:
@@ -148,7 +149,6 @@ class Desk:
             await self._around.publish(record.asset, await self._taps.records.read(ask))
             return
         said = self._form.record(record)
-        meters.current().add(f"{self._config.id}/published", len(said.outs))
         await say(self._link, (*said.before, *said.outs))
         await self._around.pace(sum(len(out.payload) for out in said.outs))
 
@@ -163,10 +163,14 @@ class Desk:
         if self._form.raw is None:
             raise RequestError(f"format {self._config.format} has no place for raw history")
         await self._allowed(tree, f"{asset}/{payload.iso(start_ns)}/{payload.iso(end_ns)}")
-        count = await self._around.send(asset, start_ns, end_ns, MOST_BLOCKS)
-        if count > MOST_BLOCKS:
-            text = f"the first {MOST_BLOCKS} blocks of raw history were sent, expected a shorter time"
-            return asked.answer(tree, True, text, blocks=MOST_BLOCKS, complete=False)
+        await self._around.stored(asset, min(end_ns - clock.wall_ns(), 0) + clock.now_ns())
+        count = 0
+        async for block in raw.window(self._taps, asset, start_ns, end_ns):
+            if count == MOST_BLOCKS:
+                text = f"the first {MOST_BLOCKS} blocks of raw history were sent, expected a shorter time"
+                return asked.answer(tree, True, text, blocks=count, complete=False)
+            await self._around.publish(asset, block.content)
+            count += 1
         text = f"{count} blocks of raw history were sent" if count else "there is no raw history of that time"
         return asked.answer(tree, bool(count), text, blocks=count)
 
@@ -198,9 +202,9 @@ class Desk:
         if len(self._answered) > REMEMBERED:
             self._answered.popitem(last=False)
 
-    def _reply_to(self, heard: Heard) -> str:
+    def _reply_to(self, heard: Heard, ours: str) -> str:
         """Where the answer goes."""
-        ours, wished = f"{self._prefix}/answer", heard.reply_to
+        wished = heard.reply_to
         outside = wished.partition("/")[0] != self._prefix.partition("/")[0]
         fit = wished and not (set(wished) & set("+#\0")) and wished[0] != "$"
         return wished if fit and (outside or wished.startswith(f"{ours}/")) else ours
@@ -211,7 +215,7 @@ def _between(class_: str, epoch: int, first: int, last: int, reader: Reader) -> 
 
 
 def _spans(reader: Reader) -> dict[str, list[tuple[int, int, int]]]:
-    return {class_: reader.spans(class_) for class_ in reversed(CLASSES)}
+    return {class_: list(reader.spans(class_)) for class_ in reversed(CLASSES)}
 
 
 def _told(there: str, holes: Tree, more: Tree) -> str:

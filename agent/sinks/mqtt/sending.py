@@ -90,8 +90,6 @@ class Sending:
         await self._slots.acquire()
         said = self._form.record(record)
         await self._tell(said.before)
-        if self._unconfirmed is not None:
-            self._unconfirmed.publishing(record, cursor, clock.now_ns())
         group.start_soon(self._publish, cursor, record, said.outs, slots)
         return sum(len(out.payload) for out in said.outs)
 
@@ -105,6 +103,8 @@ class Sending:
         self, cursor: Cursor, record: Record, outs: tuple[Out, ...], slots: anyio.Semaphore | None
     ) -> None:
         counters, done = meters.current(), False
+        if self._unconfirmed is not None:
+            self._unconfirmed.publishing(record, cursor, clock.now_ns())
         try:
             counters.add(f"{self._config.id}/published", len(outs))
             await say(self._link, outs)
@@ -117,7 +117,9 @@ class Sending:
             await cursor.acknowledge([record])
             counters.add(f"{self._config.id}/acknowledged")
 
-    async def _paced(self, size: int) -> None:
+    async def _paced(self, size: float) -> None:
+        if self._config.backlog_messages_per_s is not None:
+            size = max(size, self._bucket.rate / self._config.backlog_messages_per_s)
         self._bucket, wait_s = bucket.taken(self._bucket, size, clock.now_ns())
         if wait_s:
             await anyio.sleep(wait_s)

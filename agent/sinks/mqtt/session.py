@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from agent.core.nouns import Catalogue
+from agent.core.nouns import Catalogue, Snapshot
 from agent.runtime import meters
 from agent.runtime.together import together
 from agent.sinks.mqtt import Ask, Config, brokers, desired, form, requests
@@ -36,7 +36,7 @@ async def run(config: Config, taps: Taps, ask: Ask) -> None:
 
 async def publishing(config: Config, taps: Taps, ask: Ask, said_as: Form) -> None:
     """Events and summaries of the journal in some format, until cancelled or drained."""
-    for name in ("published", "acknowledged", "unconfirmed"):
+    for name in ("published", "acknowledged", "unconfirmed", "raw_blocks", "requests"):
         meters.current().add(f"{config.id}/{name}", 0)
     unconfirmed = Unconfirmed(config.confirm_timeout_s) if config.acknowledge == "end_to_end" else None
     session = partial(_session, config, taps, ask, said_as, unconfirmed)
@@ -70,7 +70,13 @@ async def _session(
                 beside.cancel()
 
             incoming = _incoming(config, taps, ask, said_as, link)
-            await together(link.watch, partial(_births, taps, said_as, link, born), *incoming, send)
+            await together(
+                link.watch,
+                partial(_births, taps, said_as, link, born),
+                partial(_newest, config, taps, said_as, link, born),
+                *incoming,
+                send,
+            )
     finally:
         await _goodbye(link, said_as.goodbye)
 
@@ -79,10 +85,9 @@ def _incoming(
     config: Config, taps: Taps, ask: Ask, said_as: Form, link: Link
 ) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
     """What listens to the cloud, as long as the connection lives: one line for each."""
-    return (
-        partial(requests.run, config, taps, ask, said_as, link),
-        partial(desired.run, config, taps, ask, link),
-    )
+    asked = partial(requests.run, config, taps, ask, said_as, link)
+    # A platform with topics of its own hangs up on who listens to others.
+    return (asked, partial(desired.run, config, taps, ask, link)) if said_as.other_topics else (asked,)
 
 
 async def _births(taps: Taps, said_as: Form, link: Link, born: anyio.Event) -> None:
@@ -91,6 +96,24 @@ async def _births(taps: Taps, said_as: Form, link: Link, born: anyio.Event) -> N
         if isinstance(noun, Catalogue):
             await say(link, said_as.birth(noun))
             born.set()
+
+
+async def _newest(config: Config, taps: Taps, said_as: Form, link: Link, born: anyio.Event) -> None:
+    """The newest values, where the format has a place for them: what cannot be said in time is passed over."""
+    if said_as.values is None:
+        return
+    new, slots = said_as.values(), anyio.Semaphore(max(1, config.max_in_flight // 2))
+
+    async def publish(out: Out) -> None:
+        async with slots:
+            await say(link, (out,))
+
+    await born.wait()
+    async for noun in taps.latest():
+        if isinstance(noun, Snapshot):
+            async with anyio.create_task_group() as group:
+                for out in new(taps.hub.catalogue, noun):
+                    group.start_soon(publish, out)
 
 
 async def _goodbye(link: Link, outs: tuple[Out, ...]) -> None:

@@ -1,0 +1,32 @@
+"""The connection to PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import anyio
+import psycopg
+
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+
+async def opened(conninfo: str) -> Connection:
+    """A connection on which a commit is on the disk before it is told. psycopg.Error: it cannot be had now."""
+    db: Connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
+    try:
+        # A stronger setting of the server's (remote_apply) stays.
+        await db.execute(
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+        )
+        await db.execute("SET client_min_messages = warning")
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await db.close()
+        raise
+    return db
+
+
+def arrays(rows: Iterable[tuple[object, ...]]) -> list[list[object]]:
+    """Rows as columns, for `unnest`. At least one row."""
+    return [list(column) for column in zip(*rows, strict=True)]

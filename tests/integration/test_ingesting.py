@@ -1,0 +1,164 @@
+"""The receiving end with a real mosquitto and a real PostgreSQL (skipped without them)."""
+
+import json
+import zlib
+
+import aiomqtt
+import anyio
+import pytest
+from ingest_rig import chosen, event, names, publish, receiving, rows, sealed, summary, until_rows
+from mqtt_rig import Mosquitto
+from postgres_rig import Postgres
+
+pytestmark = pytest.mark.anyio
+TAGS = ["level", "flow"]
+COUNT = "SELECT count(*), count(DISTINCT seq) FROM edgetwin.event"
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def url(postgres):
+    return postgres.new_database()
+
+
+@pytest.fixture
+async def broker(tmp_path):
+    async with Mosquitto(tmp_path) as started:
+        yield started
+
+
+async def test_records_stand_in_their_tables_once_and_are_confirmed(broker, url):
+    async with receiving(chosen(broker.port, url)), aiomqtt.Client("127.0.0.1", broker.port) as heard:
+        await heard.subscribe("edgetwin/gw1/stored", 1)
+        sent = [("event/tank", event(1)), ("summary/tank", zlib.compress(summary(1, TAGS))), ("event/tank", event(1))]
+        await publish(broker.port, *sent, ("event/tank", event(4)))
+        await until_rows(url, COUNT, [(2, 2)])
+        columns = "time::text, change, text, condition, priority, active, body::text"
+        assert rows(url, f"SELECT {columns} FROM edgetwin.event WHERE seq = 1") == [
+            ("2026-09-21 14:13:21+00", "raised", "event 1", "tank/level.high", "high", True, event(1).decode())
+        ]
+        charted = "SELECT tag, min, good, time::text FROM edgetwin.tag_summary ORDER BY tag"
+        at = "2026-09-21 14:13:21+00"
+        await until_rows(url, charted, [("flow", 1.1, 1.1, at), ("level", 1.0, 1.0, at)])
+        assert rows(url, "SELECT class, first, last FROM edgetwin.gap") == [("event", 2, 3)]
+        await publish(broker.port, ("event/tank", event(3)))
+        await until_rows(url, "SELECT first, last FROM edgetwin.gap", [(2, 2)])
+        confirmed = set()
+        with anyio.fail_after(10):
+            while {("event", 1), ("event", 3), ("event", 4), ("summary", 1)} - confirmed:
+                tree = json.loads((await anext(heard.messages)).payload)
+                confirmed |= {(tree["class"], n) for first, last in tree["ranges"] for n in range(first, last + 1)}
+
+
+async def test_a_better_stamp_replaces_and_a_worse_one_does_not(broker, url):
+    """Whichever comes last; rows for charts go with the summary."""
+    early = {"clock": "unsynchronised", "shift_ns": -(10**18)}
+    async with receiving(chosen(broker.port, url)):
+        await publish(broker.port, ("summary/tank", summary(1, TAGS, **early)), ("summary/tank", summary(2, TAGS)))
+        await until_rows(url, "SELECT count(*) FROM edgetwin.tag_summary", [(4,)])
+        await publish(broker.port, ("summary/tank", summary(1, TAGS)), ("summary/tank", summary(2, TAGS, **early)),
+                      ("summary/tank", summary(3, TAGS)))  # fmt: skip
+        await until_rows(url, "SELECT count(*) FROM edgetwin.summary", [(3,)])
+        assert rows(url, "SELECT seq, clock, extract(year FROM time)::int FROM edgetwin.summary ORDER BY seq") == [
+            (n, "synchronised", 2026) for n in (1, 2, 3)
+        ]
+        assert rows(url, "SELECT seq, extract(year FROM time)::int, count(*) FROM edgetwin.tag_summary"
+                         " GROUP BY 1, 2 ORDER BY 1") == [(n, 2026, 2) for n in (1, 2, 3)]  # fmt: skip
+
+
+async def test_columns_become_rows_whether_their_names_come_before_or_after(broker, url):
+    other = ["flow", "level"]
+    column = (
+        "SELECT string_agg(tag || '=' || last, ' ' ORDER BY tag) FROM edgetwin.tag_summary GROUP BY seq ORDER BY seq"
+    )
+    async with receiving(chosen(broker.port, url)):
+        await publish(broker.port, ("names/tank", names(TAGS)), ("summary/tank", summary(1, TAGS, layout="columns")),
+                      ("summary/tank", summary(2, other, layout="columns")))  # fmt: skip
+        await until_rows(url, "SELECT pending FROM edgetwin.summary ORDER BY seq", [(False,), (True,)])
+        assert rows(url, column) == [("flow=1.1 level=1",)]
+        await publish(broker.port, ("names/tank", names(other)))
+        await until_rows(url, column, [("flow=1.1 level=1",), ("flow=2 level=2.1",)])
+
+
+async def test_a_message_that_cannot_be_read_is_kept_with_its_reason_and_stops_nothing(broker, url):
+    changed = event(2).replace(b"raised", b"Raised")
+    strange = event(3, text="NUL \0 and half a pair", user="\0")
+    wrong = [
+        ("event/tank", p)
+        for p in (b"\0\1\2", b"{}", event(1)[:-5], changed, b'{"a":' * 9000, zlib.compress(event(1))[:-9])
+    ]
+    wrong += [("event/pump", event(4)), ("names/tank", b'{"names":"0","tags":[]}'), ("birth", b"[]")]
+    wrong += [("event/tank", sealed(json.loads(event(5)) | {"seq": -1, "hash": 0}))]
+    wrong += [("summary/tank", summary(6, ["".join(map(chr, range(256, 6000)))]))]  # no index holds such a name
+    async with receiving(chosen(broker.port, url)):
+        await publish(broker.port, *wrong, ("event/tank", strange), ("event/tank", event(9)), *wrong)
+        await until_rows(url, "SELECT count(*), sum(times) FROM edgetwin.rejected", [(len(wrong), 2 * len(wrong))])
+        await until_rows(url, "SELECT seq FROM edgetwin.event ORDER BY seq", [(3,), (9,)])
+        reasons = " | ".join(reason for (reason,) in rows(url, "SELECT reason FROM edgetwin.rejected ORDER BY id"))
+    for said in (
+        "neither JSON nor zlib",
+        "changed on the way",
+        "does not end with",
+        "asset tank, its topic event and pump",
+    ):
+        assert said in reasons
+
+
+async def test_while_the_database_is_away_the_broker_keeps_what_comes(broker, postgres, url):
+    """Neither a killed database nor a receiver killed meanwhile loses or doubles anything."""
+    sent = [("event/tank", event(n)) for n in range(1, 201)]
+    async with receiving(chosen(broker.port, url)):
+        await publish(broker.port, *sent[:50])
+        await until_rows(url, COUNT, [(50, 50)])
+        postgres.kill()
+        await publish(broker.port, *sent[40:100])
+    await publish(broker.port, *sent[100:150])  # nobody is there: the broker keeps them for the receiver of that name
+    async with receiving(chosen(broker.port, url)):
+        await publish(broker.port, *sent[150:])
+        postgres.start()
+        await until_rows(url, COUNT, [(200, 200)], 30)
+        assert rows(url, "SELECT count(*) FROM edgetwin.gap") == [(0,)]
+
+
+async def test_two_side_by_side_share_what_comes_and_double_nothing(broker, url):
+    sent = [("event/tank", event(n)) for n in range(1, 301)]
+    async with receiving(*(chosen(broker.port, url, client_id) for client_id in ("one", "two"))):
+        await publish(broker.port, *sent, *sent[::3])
+        await until_rows(url, COUNT, [(300, 300)])
+        await until_rows(url, "SELECT first, last FROM edgetwin.gap", [])
+        assert rows(url, "SELECT max(last), count(*) FROM edgetwin.stream") == [(300, 1)]
+
+
+async def test_another_receiver_of_the_same_name_is_told_in_words(broker, url, caplog):
+    async with receiving(chosen(broker.port, url), chosen(broker.port, url)):
+        with anyio.fail_after(10):
+            while "called one too" not in caplog.text:
+                await anyio.sleep(0.05)
+
+
+async def test_births_and_statuses_say_what_a_gateway_is(broker, url):
+    point = {"id": "tank/level", "role": "measured", "kind": "number", "unit": "m", "low": 0, "words": {"0": "off"}}
+    born = {"gateway": "gw1", "format": 1, "epoch": 1, "assets": [], "points": [point, {"id": 7}, point]}
+    async with receiving(chosen(broker.port, url)):
+        said = [("status", b'{"online":true}'), ("birth", json.dumps(born).encode())]
+        await publish(broker.port, *said, *said, retain=True)
+        await until_rows(url, "SELECT prefix, gateway, online FROM edgetwin.gateway", [("edgetwin/gw1", "gw1", True)])
+        assert rows(url, "SELECT id, unit, low, words->>'0' FROM edgetwin.point") == [("tank/level", "m", 0.0, "off")]
+        await publish(broker.port, ("status", b'{"online":false}'), ("status", b""), retain=True)
+        await until_rows(url, "SELECT online FROM edgetwin.gateway", [(False,)])
+
+
+async def test_the_views_say_what_models_found_and_which_conditions_stand(broker, url):
+    tree = json.loads(summary(1, TAGS))
+    del tree["hash"]
+    found = sealed(tree | {"models": {"health/pump": 0.5, "health/finding": "leak"}})
+    async with receiving(chosen(broker.port, url)):
+        await publish(broker.port, ("summary/tank", found), ("event/tank", event(2)), ("event/tank", event(1)))
+        await until_rows(url, "SELECT point, value, word FROM edgetwin.model_summary ORDER BY point",
+                         [("health/finding", None, "leak"), ("health/pump", 0.5, None)])  # fmt: skip
+        await until_rows(url, "SELECT condition, active FROM edgetwin.condition_now", [("tank/level.high", False)])
