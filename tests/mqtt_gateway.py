@@ -48,11 +48,11 @@ def event(n, t_ns=None, change="raised", condition=HIGH):
 
 
 @asynccontextmanager
-async def gateway(folder, broker, name, born="birth", catalogue=None, **options):
+async def gateway(folder, broker, name, born=None, catalogue=None, flush_s=0.2, **options):
     """`born`: part of the topic of what it says first."""
     counters = meters.install(meters.Meters())
     catalogue = catalogue or Catalogue(name, 1, POINTS, (Part("tank", 0, 3, "Tank"),))
-    journal, hub = Journal.open(folder / f"{name}.db", 64 << 20, 0.2, name), Hub(catalogue)
+    journal, hub = Journal.open(folder / f"{name}.db", 64 << 20, flush_s, name), Hub(catalogue)
     hub.publish(snapshot())
     inbox, audits = Inbox("tank"), []
     gate = Gate({"tank": inbox}, hub.newest, audits.append)
@@ -61,7 +61,7 @@ async def gateway(folder, broker, name, born="birth", catalogue=None, **options)
         group.start_soon(journal.run)
         async with anyio.create_task_group() as sinks:
             sinks.start_soon(mqtt.run, config, Taps(name, hub, journal), gate.ask)
-            await heard.until(lambda h: [t for t, _, _ in h.messages if name in t and born in t])
+            await heard.until(lambda h: h.of(born or f"{name}/birth"))
             own = SimpleNamespace(name=name, port=broker.port, journal=journal, heard=heard, inbox=inbox, hub=hub,
                                   audits=audits, counters=counters)  # fmt: skip
             yield own

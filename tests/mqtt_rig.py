@@ -87,7 +87,7 @@ class Listener:
         async for text in stream:
             *lines, rest = (rest + text).split("\n")
             for line in lines:
-                topic, retained, payload = line.split(" ", 2)
+                topic, retained, payload = line.rsplit(" ", 2)
                 if topic.endswith(("/request", "/stored", "/desired")):
                     continue  # what a test says to the gateway need not make sense
                 content = bytes.fromhex(payload)

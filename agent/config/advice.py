@@ -21,7 +21,14 @@ def advice(loaded: Loaded) -> list[Problem]:
         for text in tell(source.config, tags):
             mark = loaded.tree.mark((*source.at, text.partition(" ")[0]))
             found.append(problem(mark, f"advice: {text}"))
+    for sink in loaded.sinks:
+        for text in getattr(sink.module, "advice", _none)(sink.config, loaded.journal.raw):
+            found.append(problem(loaded.tree.mark((*sink.at, text.partition(" ")[0])), f"advice: {text}"))
     return sorted(set(found))
+
+
+def _none(config: Any, raw: bool) -> list[str]:
+    return []
 
 
 def _shared(loaded: Loaded) -> Iterator[Problem]:

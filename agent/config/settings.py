@@ -50,7 +50,9 @@ def _item(word: str, items: list[Any]) -> int:
         rows = [n for n, item in enumerate(items) if isinstance(item, dict) and str(item.get(name)) == word]
         if len(rows) == 1:
             return rows[0]
+    known = [str(item.get("id") or item.get("type")) if isinstance(item, dict) else "" for item in items]
+    if known.count(word) == 1:  # of two sinks of a type, the one that has no id of its own has that of its type
+        return known.index(word)
     if word.isdecimal() and int(word) < len(items):
         return int(word)
-    known = [str(item.get("id") or item.get("type")) for item in items if isinstance(item, dict)]
     raise LookupError(f"there is no {word}{hint(word, known)}")

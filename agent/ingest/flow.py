@@ -33,7 +33,7 @@ from agent.store import intervals
 
 log = logging.getLogger(__name__)
 
-BACKOFF = Backoff(first_s=0.2, longest_s=10.0)
+BACKOFF = Backoff(first_s=0.2, longest_s=5.0)
 TRANSACTION_S = 60.0
 
 # Errors that say what is wrong with what one message says; all others are of the database.
@@ -205,6 +205,7 @@ def _words(error: OSError, options: Options) -> str:
 
 
 async def _session(link: Link, database: Database, levels: int) -> None:
+    await database.store([])  # what is wrong with the database is told before anything comes
     while True:
         messages = await link.batch()
         arrived = [_arrived(one, levels) for one in messages if one.payload]  # none: a retained one was cleared

@@ -29,3 +29,13 @@ def test_an_endpoint_is_best_read_by_one_source(tmp_path):
 
 def test_two_endpoints_are_two(tmp_path):
     assert told(tmp_path, 503) == []
+
+
+def test_raw_history_around_alarms_needs_raw_history(tmp_path):
+    (tmp_path / "t.csv").write_text("group,tag,address,type\ng,a,input:0,float32\n")
+    sink = "sinks: [{type: mqtt, host: 127.0.0.1, raw_around_event: {before_s: 5}}]\n"
+    (tmp_path / "t.yaml").write_text(YAML.replace("PORT", "503") + sink + "journal: {raw: false}\n")
+    (found,) = map(str, advice(load(tmp_path / "t.yaml")))
+    assert found.startswith(f"{tmp_path / 't.yaml'}:10:57: advice: raw_around_event has nothing to send, ")
+    (tmp_path / "t.yaml").write_text(YAML.replace("PORT", "503") + sink)
+    assert advice(load(tmp_path / "t.yaml")) == []

@@ -290,6 +290,12 @@ def test_settings_replace_single_values(tmp_path):
     assert loaded.places.state_dir == tmp_path / "x"
 
 
+def test_of_two_sinks_of_a_type_the_one_without_an_id_is_called_as_the_type(tmp_path):
+    yaml = changed("sinks:\n", "sinks:\n  - {type: mqtt, id: other, port: 1}\n")
+    loaded = load(write(tmp_path, yaml), settings={"sinks.mqtt.port": "99", "sinks.other.port": "98"})
+    assert {s.id: s.config.port for s in loaded.sinks if s.type == "mqtt"} == {"mqtt": 99, "other": 98}
+
+
 @pytest.mark.parametrize(
     ("path", "text", "part"),
     [

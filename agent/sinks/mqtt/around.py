@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The journal keeps a block open for its flush interval; one that is later than this does not come.
-PATIENCE_S = 120.0
+PATIENCE_S = 60.0
 LOOK_S = 1.0
 REMEMBERED = 1024  # blocks sent on this connection
 
@@ -55,32 +54,26 @@ class Around:
         async for records in cursor:
             for record in records:
                 if concerns(record, wished.categories):
-                    await self._stored(record, wished.after_s)
+                    await self._passed(record, wished.after_s)
                     span_ns = round(wished.before_s * 1e9), round(wished.after_s * 1e9)
                     await self.send(record.asset, record.wall_ns - span_ns[0], record.wall_ns + span_ns[1])
                 await cursor.acknowledge([record])
 
-    async def send(self, asset: str, start_ns: int, end_ns: int, most: int = 1 << 30) -> int:
-        """Send the blocks of a window, those that this connection did not send lately; how many it has (`most` + 1 for
-        more: those are left)."""
-        count = 0
+    async def send(self, asset: str, start_ns: int, end_ns: int) -> None:
+        """Send the blocks of a window that this connection did not send lately."""
         try:
             async for block in raw.window(self._taps, asset, start_ns, end_ns):
-                count += 1
-                if count > most:
-                    break
                 if block.record not in self._sent:
                     await self.publish(asset, block.content)
                     self._remember(block.record)
         except StoreError as error:
             log.warning("%s: no raw history of %s: %s", self._config.id, asset, error)
-        return count
 
     async def publish(self, asset: str, content: bytes) -> None:
         """One block, at the pace of what is stored."""
         outs = () if self._form.raw is None else self._form.raw(asset, content)
-        meters.current().add(f"{self._config.id}/published", len(outs))
         await say(self._link, outs)
+        meters.current().add(f"{self._config.id}/raw_blocks")
         await self.pace(sum(len(out.payload) for out in outs))
 
     async def pace(self, size: int) -> None:
@@ -93,22 +86,26 @@ class Around:
         if len(self._sent) > REMEMBERED:
             self._sent.popitem(last=False)
 
-    async def _stored(self, record: Record, after_s: float) -> None:
-        """Wait until the history has what came after an event, or no more can come."""
-        journal, due_ns = self._taps.records, record.t_ns + round(after_s * 1e9)
-        while not journal.draining and record.boot == clock.boot_id():
-            late_ns = clock.now_ns() - due_ns
-            if late_ns > PATIENCE_S * 1e9 or (late_ns > 0 and await self._reaches(record, due_ns)):
-                return
-            with anyio.move_on_after(LOOK_S):
-                await journal.news.wait()
+    async def _passed(self, record: Record, after_s: float) -> None:
+        """Wait until what comes after an event has come, or no more can, and is in the history."""
+        due_ns = record.t_ns + round(after_s * 1e9)
+        if record.boot != clock.boot_id():
+            return
+        while (left_ns := due_ns - clock.now_ns()) > 0 and not self._taps.records.draining:
+            with anyio.move_on_after(min(left_ns * 1e-9, LOOK_S)):
+                await self._taps.records.news.wait()
+        await self.stored(record.asset, due_ns)
 
-    async def _reaches(self, record: Record, due_ns: int) -> bool:
+    async def stored(self, asset: str, until_ns: int) -> None:
+        """Have the history written as far as that time of the boot clock: the journal keeps blocks open for a while."""
         try:
-            newest = await self._taps.records.read(partial(_newest, record.asset))
+            newest = await self._taps.records.read(partial(_newest, asset))
         except StoreError:
-            return False
-        return newest is not None and newest.boot == record.boot and newest.end_ns >= due_ns
+            newest = None
+        reaches = newest is not None and newest.boot == clock.boot_id() and newest.end_ns >= until_ns
+        if not reaches and not self._taps.records.draining:
+            with anyio.move_on_after(PATIENCE_S):  # of a disk that hangs
+                await self._taps.records.flush()
 
 
 def _newest(asset: str, reader: Reader) -> Record | None:

@@ -99,19 +99,20 @@ class Desk:
 
     async def _done(self, tree: Tree) -> bytes:
         do = asked.word(tree, "do")
-        if do == "write":
-            raise RequestError(
-                "no message from the cloud writes a register: writing goes through the gateway's own gate"
-            )
-        if do not in self._config.requests:
-            off = f"{do} is not switched on here" if do in get_args(Wish) else f"{do!r} is not known"
-            raise RequestError(f"{off}, expected one of {', '.join(self._config.requests)}")
         self._bucket, wait_s = bucket.taken(self._bucket, 1, clock.now_ns())
         if wait_s:
             self._bucket, _ = bucket.taken(self._bucket, -1, clock.now_ns())
             raise RequestError(
                 f"too many requests, expected {A_MINUTE:g} a minute at most: ask again in {wait_s:.0f} s"
             )
+        if do == "write":
+            await self._ask(
+                self._request(tree, asked.shown(tree.get("target")), {})
+            )  # which refuses it, and writes down who tried
+            raise RequestError("no message from the cloud writes a register: a person at the gateway may")
+        if do not in self._config.requests:
+            off = f"{do} is not switched on here" if do in get_args(Wish) else f"{do!r} is not known"
+            raise RequestError(f"{off}, expected one of {', '.join(self._config.requests)}")
         return await self._does[do](tree)
 
     async def _resend(self, tree: Tree) -> bytes:
@@ -149,7 +150,6 @@ class Desk:
             await self._around.publish(record.asset, await self._taps.records.read(ask))
             return
         said = self._form.record(record)
-        meters.current().add(f"{self._config.id}/published", len(said.outs))
         await say(self._link, (*said.before, *said.outs))
         await self._around.pace(sum(len(out.payload) for out in said.outs))
 
@@ -164,10 +164,14 @@ class Desk:
         if self._form.raw is None:
             raise RequestError(f"format {self._config.format} has no place for raw history")
         await self._allowed(tree, f"{asset}/{payload.iso(start_ns)}/{payload.iso(end_ns)}")
-        count = await self._around.send(asset, start_ns, end_ns, MOST_BLOCKS)
-        if count > MOST_BLOCKS:
-            text = f"the first {MOST_BLOCKS} blocks of raw history were sent, expected a shorter time"
-            return asked.answer(tree, True, text, blocks=MOST_BLOCKS, complete=False)
+        await self._around.stored(asset, min(end_ns - clock.wall_ns(), 0) + clock.now_ns())
+        count = 0
+        async for block in raw.window(self._taps, asset, start_ns, end_ns):
+            if count == MOST_BLOCKS:
+                text = f"the first {MOST_BLOCKS} blocks of raw history were sent, expected a shorter time"
+                return asked.answer(tree, True, text, blocks=count, complete=False)
+            await self._around.publish(asset, block.content)
+            count += 1
         text = f"{count} blocks of raw history were sent" if count else "there is no raw history of that time"
         return asked.answer(tree, bool(count), text, blocks=count)
 

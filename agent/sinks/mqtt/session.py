@@ -36,7 +36,7 @@ async def run(config: Config, taps: Taps, ask: Ask) -> None:
 
 async def publishing(config: Config, taps: Taps, ask: Ask, said_as: Form) -> None:
     """Events and summaries of the journal in some format, until cancelled or drained."""
-    for name in ("published", "acknowledged", "unconfirmed"):
+    for name in ("published", "acknowledged", "too_large", "unconfirmed", "raw_blocks", "requests"):
         meters.current().add(f"{config.id}/{name}", 0)
     unconfirmed = Unconfirmed(config.confirm_timeout_s) if config.acknowledge == "end_to_end" else None
     session = partial(_session, config, taps, ask, said_as, unconfirmed)
@@ -85,10 +85,9 @@ def _incoming(
     config: Config, taps: Taps, ask: Ask, said_as: Form, link: Link
 ) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
     """What listens to the cloud, as long as the connection lives: one line for each."""
-    return (
-        partial(requests.run, config, taps, ask, said_as, link),
-        partial(desired.run, config, taps, ask, link),
-    )
+    asked = partial(requests.run, config, taps, ask, said_as, link)
+    # A platform with topics of its own hangs up on who listens to others.
+    return (asked, partial(desired.run, config, taps, ask, link)) if said_as.other_topics else (asked,)
 
 
 async def _births(taps: Taps, said_as: Form, link: Link, born: anyio.Event) -> None:

@@ -43,6 +43,7 @@ function payload(bytes, topic) {
 
 const sockets = new Set()
 let number = 0
+let frozen = false
 const server = net
   .createServer((near) => {
     const connection = ++number
@@ -63,7 +64,7 @@ const server = net
       }
     })
     read.on("error", (error) => tell({ connection, cmd: "unparsable", error: String(error) }))
-    near.on("data", (bytes) => { read.parse(bytes); far.write(bytes) })
+    near.on("data", (bytes) => { if (!frozen) { read.parse(bytes); far.write(bytes) } })
     far.on("data", (bytes) => near.write(bytes))
     const end = () => { near.destroy(); far.destroy(); if (sockets.delete(near)) tell({ connection, cmd: "end" }) }
     for (const socket of [near, far]) for (const event of ["error", "close"]) socket.on(event, end)
@@ -81,6 +82,7 @@ client.on("message", (topic, bytes, p) => {
 
 readline.createInterface({ input: process.stdin }).on("line", (line) => {
   const said = JSON.parse(line)
+  if (said.door === "frozen" || said.door === "thawed") frozen = said.door === "frozen"
   if (said.door === "open") server.listen(at, "127.0.0.1")
   if (said.door === "shut") { server.close(); for (const s of [...sockets]) s.destroy() }
   if (said.state) client.publish(`spBv1.0/STATE/${said.state}`, JSON.stringify({ online: said.online, timestamp: said.timestamp }), { qos: 1, retain: true })

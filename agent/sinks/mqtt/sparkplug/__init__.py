@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 async def run(config: Config, taps: Taps, ask: Ask) -> None:
-    """See `agent.sinks.mqtt.run`. Meters besides: <id>/births, /historical, /untold, /refused."""
+    """See `agent.sinks.mqtt.run`; its meters are in `agent.sinks.mqtt.meters`."""
     from agent.sinks.mqtt.sparkplug import connecting  # the configuration needs none of it
 
     await connecting.run(config, taps, ask)

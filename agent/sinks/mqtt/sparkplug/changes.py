@@ -7,10 +7,12 @@ What is told is compared with what was *told*, not with the sample before, so th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import numpy as np
+import numpy.typing as npt
 
 from agent.core import quality
 from agent.core.nouns import F8, U4, Condition, Mask, Snapshot
@@ -28,7 +30,7 @@ UNHEARD = (
 )
 
 Value = float | str | bool | F8 | None
-Wall = Callable[[int], int]
+MS_NS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,28 +55,33 @@ class Told:
     conditions: Mapping[str, tuple[bool, bool, int]] = field(default_factory=dict)
 
 
-def everything(device: Device, snapshot: Snapshot, aliases: Aliases, wall: Wall) -> tuple[Told, list[Reading]]:
-    """All of a snapshot: for a birth, each with its quality."""
-    rows = np.ones(len(device.metrics), np.bool_)
-    points = list(_points(device, snapshot, rows, rows, wall))
-    conditions = [r for c in snapshot.conditions for r in _condition(c, (None, None, None), snapshot, aliases, wall)]
-    return _told(snapshot, snapshot.value, snapshot.status), sorted([*points, *conditions], key=_time)
+# Of a condition of which nothing was told.
+NOTHING = None, None, None
+WHEN = attrgetter("wall_ms")
+
+
+def everything(device: Device, snapshot: Snapshot, aliases: Aliases, offset_ns: int) -> tuple[Told, list[Reading]]:
+    """All of a snapshot: for a birth, each with its quality. UTC is t_ns + offset_ns."""
+    rows = np.arange(len(device.metrics))
+    points = _points(device, snapshot, rows, np.ones(len(rows), np.bool_), offset_ns)
+    conditions = [r for c in snapshot.conditions for r in _condition(c, NOTHING, snapshot, aliases, offset_ns)]
+    return _told(snapshot, snapshot.value, snapshot.status), sorted([*points, *conditions], key=WHEN)
 
 
 def differing(
-    device: Device, told: Told, snapshot: Snapshot, aliases: Aliases, wall: Wall
+    device: Device, told: Told, snapshot: Snapshot, aliases: Aliases, offset_ns: int
 ) -> tuple[Told, list[Reading]]:
     """What a host has to be told to know this snapshot, oldest first, and what it knows then."""
-    other = (snapshot.status ^ told.status) & WORD != 0
-    rows = other | _moved(device, told, snapshot)
-    points = list(_points(device, snapshot, rows, other, wall))
+    other: Mask = (snapshot.status ^ told.status) & WORD != 0
+    new = other | _moved(device, told, snapshot)
+    points = _points(device, snapshot, np.flatnonzero(new), other, offset_ns)
     conditions = [
         reading
         for condition in snapshot.conditions
-        for reading in _condition(condition, told.conditions[condition.id], snapshot, aliases, wall)
+        for reading in _condition(condition, told.conditions[condition.id], snapshot, aliases, offset_ns)
     ]
-    value, status = np.where(rows, snapshot.value, told.value), np.where(rows, snapshot.status, told.status)
-    return _told(snapshot, value, status), sorted([*points, *conditions], key=_time)
+    value, status = np.where(new, snapshot.value, told.value), np.where(new, snapshot.status, told.status)
+    return _told(snapshot, value, status), sorted([*points, *conditions], key=WHEN)
 
 
 def same_metrics(told: Told, snapshot: Snapshot) -> bool:
@@ -106,24 +113,26 @@ def _same(one: F8 | None, other: F8 | None) -> bool:
     return np.array_equal(one, other, equal_nan=True)
 
 
-def _points(device: Device, snapshot: Snapshot, rows: Mask, said: Mask, wall: Wall) -> Iterator[Reading]:
-    """Those `rows`; with their quality where it is not Good or `said`."""
-    for row in np.flatnonzero(rows).tolist():
-        status = int(snapshot.status[row])
-        # A status that is Bad is of now; of when its value was read would contradict what was told of it then.
-        at_ns = int(snapshot.time_ns[row]) if not quality.is_bad(status) else 0
-        value = _value(device, snapshot, row)
-        good = quality.is_good(status) and not said[row]
-        yield Reading(device.metrics[row], value, wall(at_ns or snapshot.t_ns), None if good else status)
+def _points(
+    device: Device, snapshot: Snapshot, rows: npt.NDArray[np.intp], said: Mask, offset_ns: int
+) -> Iterator[Reading]:
+    """Those of some rows, each with its status where that is not Good, or where it is `said` (bool[m])."""
+    status = snapshot.status[rows]
+    # A status that is Bad is of now; of when its value was read would contradict what was told of it then.
+    its_own = ~quality.bad_mask(status) & (snapshot.time_ns[rows] > 0)
+    at_ms = (np.where(its_own, snapshot.time_ns[rows], snapshot.t_ns) + offset_ns) // MS_NS
+    value = snapshot.value[rows]
+    beside = device.texts | device.arrays
+    tell = said[rows] | ~quality.good_mask(status)
+    columns = (rows, value, np.isfinite(value), at_ms, status, tell)
+    for row, number, finite, ms, code, told in zip(*(column.tolist() for column in columns), strict=True):
+        whole = _beside(device, snapshot, row) if row in beside else (number if finite else None)
+        yield Reading(device.metrics[row], whole, ms, code if told else None)
 
 
-def _value(device: Device, snapshot: Snapshot, row: int) -> Value:
-    if row in device.texts:
-        return snapshot.texts.get(row)
-    if row in device.arrays:
-        return snapshot.arrays.get(row)
-    value = float(snapshot.value[row])
-    return value if np.isfinite(value) else None
+def _beside(device: Device, snapshot: Snapshot, row: int) -> Value:
+    """A value that travels beside the numbers."""
+    return snapshot.texts.get(row) if row in device.texts else snapshot.arrays.get(row)
 
 
 def _condition(
@@ -131,17 +140,17 @@ def _condition(
     told: tuple[bool | None, bool | None, int | None],
     snapshot: Snapshot,
     aliases: Aliases,
-    wall: Wall,
+    offset_ns: int,
 ) -> Iterator[Reading]:
     is_now = _state(condition)
     if is_now == told:
         return
     born = quality.GOOD if told[0] is None else None
-    since_ms = float(wall(condition.since_ns)) if condition.since_ns else None
+    since_ms = float((condition.since_ns + offset_ns) // MS_NS) if condition.since_ns else None
     values: tuple[Value, ...] = (condition.active, condition.acknowledged, since_ms)
     for metric, value, new, old in zip(of_condition(condition, aliases), values, is_now, told, strict=True):
         if new != old:
-            yield Reading(metric, value, wall(snapshot.t_ns), born)
+            yield Reading(metric, value, (snapshot.t_ns + offset_ns) // MS_NS, born)
 
 
 def _state(condition: Condition) -> tuple[bool, bool, int]:
@@ -151,7 +160,3 @@ def _state(condition: Condition) -> tuple[bool, bool, int]:
 def _told(snapshot: Snapshot, value: F8, status: U4) -> Told:
     conditions = {c.id: _state(c) for c in snapshot.conditions}
     return Told(value, status, snapshot.texts, snapshot.arrays, conditions)
-
-
-def _time(reading: Reading) -> int:
-    return reading.wall_ms

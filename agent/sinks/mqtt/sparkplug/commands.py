@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,14 +21,15 @@ class Commands:
     others: tuple[tuple[str, str], ...]
 
 
-def read(content: bytes, of_node: bool, names: Mapping[int, str]) -> Commands:
-    """NCMD (`of_node`), DCMD; `names` by alias. ValueError: not a payload."""
-    asked = [(_name(metric, names), metric) for metric in decoded(content).metrics]
-    known = [metric for name, metric in asked if of_node and name == REBIRTH]
-    others = [(name, _text(metric)) for name, metric in asked if not (of_node and name == REBIRTH)]
+def read(content: bytes, of_node: bool, named: Callable[[int], str]) -> Commands:
+    """NCMD (`of_node`), DCMD; `named` gives a metric's name by its alias. ValueError: not a payload."""
+    metrics = decoded(content).metrics
+    known = [m for m in metrics if of_node and m.name == REBIRTH]
+    others = [m for m in metrics if not (of_node and m.name == REBIRTH)]
+    said = [(m.name[:200] or named(m.alias), _text(m)) for m in others[:MOST]]
     if len(others) > MOST:
-        others[MOST:] = [(f"and {len(others) - MOST} more", "")]
-    return Commands(any(metric.boolean_value for metric in known), tuple(others))
+        said.append((f"and {len(others) - MOST} more", ""))
+    return Commands(any(m.boolean_value for m in known), tuple(said))
 
 
 def requests(commands: Commands, device: str, gateway: str, first: int) -> Iterator[Request]:
@@ -36,10 +37,6 @@ def requests(commands: Commands, device: str, gateway: str, first: int) -> Itera
     for number, (metric, value) in enumerate(commands.others, first):
         target = f"{device}/{metric}" if device else metric
         yield Request(f"sparkplug-{number}", "write", target, f"cloud:{gateway}", {"value": value})
-
-
-def _name(metric: Any, names: Mapping[int, str]) -> str:
-    return metric.name[:200] or names.get(metric.alias, f"alias {metric.alias}")
 
 
 def _text(metric: Any) -> str:

@@ -18,8 +18,9 @@ from agent.sinks.mqtt.faults import WORDS, Fault, LinkError
 from agent.sinks.mqtt.form import Out
 from agent.sinks.mqtt.link import connected
 from agent.sinks.mqtt.sparkplug import bdseq, metrics, payload
-from agent.sinks.mqtt.sparkplug.node import Naming, wall_ms
-from agent.sinks.mqtt.sparkplug.session import HostAway, Session
+from agent.sinks.mqtt.sparkplug.host import HostAway
+from agent.sinks.mqtt.sparkplug.node import Naming, now_ms
+from agent.sinks.mqtt.sparkplug.session import Session
 
 if TYPE_CHECKING:
     from agent.runtime.journal import Cursor
@@ -40,7 +41,8 @@ async def run(config: Config, taps: Taps, ask: Ask) -> None:
     """See `agent.sinks.mqtt.sparkplug.run`."""
     for name in COUNTED:
         meters.current().add(f"{config.id}/{name}", 0)
-    meters.current().set(f"{config.id}/connected", 0)
+    for shown in ("connected", "broker", "fault", "taken_over"):
+        meters.current().set(f"{config.id}/{shown}", 0)
     catalogue = taps.hub.catalogue
     for point in metrics.doubtful(catalogue):
         log.warning(
@@ -70,6 +72,7 @@ class _Connecting:
         self._bdseq = self._on_disk = bdseq.read(self._file)
         self._naming = Naming.of(config, taps.gateway, taps.hub.catalogue)
         self._saved, self._opened = True, False
+        self._host_ms: dict[Place, int] = {}  # by broker
 
     async def run(self) -> None:
         counters, tries = meters.current(), Tries()
@@ -89,6 +92,8 @@ class _Connecting:
                 return
             finally:
                 counters.set(f"{self._config.id}/connected", 0)
+                counters.set(f"{self._config.id}/broker", 0)
+            counters.set(f"{self._config.id}/taken_over", tries.taken_over)
             await anyio.sleep(wait_s)
             counters.add(f"{self._config.id}/reconnects")
 
@@ -97,13 +102,20 @@ class _Connecting:
         config, naming = self._config, self._naming
         self._bdseq = bdseq.following(self._bdseq)
         await self._save()
-        will = Out(naming.topic("NDEATH"), payload.death(self._bdseq, wall_ms(clock.now_ns())))
+        will = Out(naming.topic("NDEATH"), payload.death(self._bdseq, now_ms()))
         client_id = config.client_id or f"{self._taps.gateway}-{config.id}"
         async with connected(config, client_id, will, place, lasting=False) as link:
             self._opened = True
             meters.current().set(f"{config.id}/connected", 1)
+            meters.current().set(f"{config.id}/broker", 1 + config.places.index(place))
+            meters.current().set(f"{config.id}/fault", Fault.NONE)
             log.info("%s: connected to %s, bdSeq %d", config.id, brokers.address(place), self._bdseq)
-            await Session(config, self._taps, self._ask, naming, link, self._bdseq).run()
+            host_ms = self._host_ms.get(place, -1)
+            session = Session(config, self._taps, self._ask, naming, link, self._bdseq, host_ms)
+            try:
+                await session.run()
+            finally:
+                self._host_ms[place] = session.host.state.timestamp_ms
 
     async def _save(self) -> None:
         if self._bdseq == self._on_disk:

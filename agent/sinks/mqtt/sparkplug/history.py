@@ -147,14 +147,12 @@ class History:
                 yield from (r for r in self._news(record, device, aligned) if r.status != NEVER)
 
     def _news(self, record: Record, device: Device, snapshot: Snapshot) -> list[Reading]:
-        def wall(t_ns: int) -> int:
-            return (record.wall_ns + t_ns - record.t_ns) // 1_000_000
-
+        offset_ns = record.wall_ns - record.t_ns
         told, aliases = self.told.get(record.asset), self.node.naming.aliases
         if told is None or not changes.same_metrics(told, snapshot):
-            self.told[record.asset], readings = changes.everything(device, snapshot, aliases, wall)
+            self.told[record.asset], readings = changes.everything(device, snapshot, aliases, offset_ns)
         else:
-            self.told[record.asset], readings = changes.differing(device, told, snapshot, aliases, wall)
+            self.told[record.asset], readings = changes.differing(device, told, snapshot, aliases, offset_ns)
         return readings
 
 

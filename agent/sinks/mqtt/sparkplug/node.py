@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 
 import anyio
 from anyio import to_thread
@@ -22,9 +23,14 @@ NUMBERS = 256  # tck-id-payloads-sequence-num-incrementing
 SLOWLY = 500  # so many metrics of a birth take the loop 10 ms: a thread makes it
 
 
-def wall_ms(t_ns: int) -> int:
-    """UTC in ms of a time of the boot clock, as far as the clock knows now."""
-    return (t_ns - clock.now_ns() + clock.wall_ns()) // 1_000_000
+def offset_ns() -> int:
+    """UTC less the boot clock, as far as the clock knows now."""
+    return clock.wall_ns() - clock.now_ns()
+
+
+def now_ms() -> int:
+    """UTC."""
+    return clock.wall_ns() // changes.MS_NS
 
 
 @dataclass(slots=True)
@@ -53,10 +59,11 @@ class Naming:
         """Of a message of the node, or of one of its devices; NCMD, DDATA and so on are verbs."""
         return "/".join(filter(None, ("spBv1.0", self.group, verb, self.node, device)))
 
-    def by_alias(self) -> dict[int, str]:
-        """Name of each metric by its alias, with its device."""
-        points = {m.alias: f"{name}/{m.name}" for name, device in self.devices.items() for m in device.metrics}
-        return points | {alias: name for name, alias in self.aliases.given.items()}
+    def named(self, alias: int) -> str:
+        """A metric by its alias, with its device."""
+        points = ((m.alias, f"{name}/{m.name}") for name, device in self.devices.items() for m in device.metrics)
+        given = ((number, name) for name, number in self.aliases.given.items())
+        return next((name for number, name in chain(given, points) if number == alias), f"alias {alias}")
 
 
 @dataclass(slots=True)
@@ -84,8 +91,8 @@ class Node:
         alive = {a: s for a, s in newest.items() if a in naming.devices and changes.heard(naming.devices[a], s)}
         self.told = {asset: told for asset, told in self.told.items() if asset in alive}
         readings = self._everything(GATEWAY, own) if own is not None else []
-        now_ms = wall_ms(clock.now_ns())
-        make = partial(payload.node_birth, self.bdseq, payload.controls(now_ms), readings, now_ms)
+        at_ms = now_ms()
+        make = partial(payload.node_birth, self.bdseq, payload.controls(at_ms), readings, at_ms)
         await self._send("NBIRTH", "", lambda _: make(), len(readings))
         meters.current().add(f"{self.config.id}/births")
         for asset, snapshot in alive.items():
@@ -95,20 +102,20 @@ class Node:
     async def device_birth(self, snapshot: Snapshot) -> None:
         """DBIRTH."""
         readings = self._everything(snapshot.asset, snapshot)
-        now_ms = wall_ms(clock.now_ns())
-        await self._send("DBIRTH", snapshot.asset, lambda n: payload.device_birth(n, readings, now_ms), len(readings))
+        at_ms = now_ms()
+        await self._send("DBIRTH", snapshot.asset, lambda n: payload.device_birth(n, readings, at_ms), len(readings))
 
     async def device_death(self, asset: str) -> None:
         """DDEATH: nothing is heard of it."""
         self.told.pop(asset, None)
-        now_ms = wall_ms(clock.now_ns())
-        await self._send("DDEATH", asset, lambda n: payload.device_death(n, now_ms))
+        at_ms = now_ms()
+        await self._send("DDEATH", asset, lambda n: payload.device_death(n, at_ms))
 
     async def news(self, snapshot: Snapshot) -> None:
         """DDATA or NDATA, where a host has to be told anything to know this snapshot."""
         asset, naming = snapshot.asset, self.naming
         device = naming.devices[asset]
-        told, readings = changes.differing(device, self.told[asset], snapshot, naming.aliases, wall_ms)
+        told, readings = changes.differing(device, self.told[asset], snapshot, naming.aliases, offset_ns())
         self.told[asset] = told
         if readings:
             self.sent_ns[asset] = snapshot.t_ns
@@ -121,17 +128,17 @@ class Node:
 
     async def _data(self, asset: str, readings: Sequence[Reading], historical: bool = False) -> None:
         verb, device = ("NDATA", "") if asset == GATEWAY else ("DDATA", asset)
-        now_ms = wall_ms(clock.now_ns())
-        await self._send(verb, device, lambda n: payload.data(n, readings, now_ms, historical), len(readings))
+        at_ms = now_ms()
+        await self._send(verb, device, lambda n: payload.data(n, readings, at_ms, historical), len(readings))
 
     async def death(self) -> None:
         """NDEATH, before going of our own will: the host need not wait for the broker to miss us."""
-        said = payload.death(self.bdseq, wall_ms(clock.now_ns()))
+        said = payload.death(self.bdseq, now_ms())
         await self.link.publish(self.naming.topic("NDEATH"), said)
 
     def _everything(self, asset: str, snapshot: Snapshot) -> list[Reading]:
         naming = self.naming
-        told, readings = changes.everything(naming.devices[asset], snapshot, naming.aliases, wall_ms)
+        told, readings = changes.everything(naming.devices[asset], snapshot, naming.aliases, offset_ns())
         self.told[asset] = told
         self.born_ns.setdefault(asset, snapshot.t_ns)
         return readings

@@ -54,13 +54,12 @@ def device_birth(seq: int, readings: Sequence[Reading], now_ms: int) -> bytes:
 def data(seq: int, readings: Iterable[Reading], now_ms: int, historical: bool = False) -> bytes:
     """NDATA, DDATA: by alias, no names."""
     payload = Payload(timestamp=now_ms, seq=seq)
+    add, said = payload.metrics.add, {"is_historical": True} if historical else {}
     for reading in readings:
-        metric = payload.metrics.add(alias=reading.metric.alias, timestamp=reading.wall_ms)
-        if historical:
-            metric.is_historical = True
-        _valued(metric, reading.metric.type, reading.value)
+        metric = reading.metric
+        message = add(alias=metric.alias, timestamp=reading.wall_ms, **said, **_valued(metric.type, reading.value))
         if reading.status is not None:
-            _quality(metric.properties, reading.status)
+            _quality(message.properties, reading.status)
     return _bytes(payload)
 
 
@@ -75,22 +74,20 @@ def _bdseq(payload: Any, bdseq: int, now_ms: int) -> None:
 
 def _born(payload: Any, reading: Reading) -> None:
     metric = reading.metric
-    message = payload.metrics.add(name=metric.name, timestamp=reading.wall_ms, datatype=metric.type)
+    message = payload.metrics.add(
+        name=metric.name, timestamp=reading.wall_ms, datatype=metric.type, **_valued(metric.type, reading.value)
+    )
     if metric.alias:
         message.alias = metric.alias
-    _valued(message, metric.type, reading.value)
     for each in metric.properties:
         _property(message.properties, each)
     if reading.status is not None:
         _quality(message.properties, reading.status)
 
 
-def _valued(message: Any, kind: DataType, value: Value) -> None:
-    """Into the field of the union that carries the type; null where there is no value."""
-    if value is None:
-        message.is_null = True
-    else:
-        setattr(message, CARRIED_BY[kind], _plain(kind, value))
+def _valued(kind: DataType, value: Value) -> dict[str, Any]:
+    """The field of the union that carries the type; null where there is no value."""
+    return {"is_null": True} if value is None else {CARRIED_BY[kind]: _plain(kind, value)}
 
 
 def _plain(kind: DataType, value: Any) -> Any:

@@ -8,8 +8,15 @@ import pydantic
 
 from agent.config.model import Model
 
-# Part of a topic: tck-id-topic-structure-namespace-valid-group-id, -valid-edge-node-id.
-Level = Annotated[str, pydantic.Field(min_length=1, pattern=r"^[^+#/\x00]+$")]
+
+def _level(word: str) -> str:
+    """Part of a topic: tck-id-topic-structure-namespace-valid-group-id, -valid-edge-node-id."""
+    if not word or set(word) & set("+#/\0"):
+        raise ValueError(f"{word!r} is no level of a topic, expected a name without + # /")
+    return word
+
+
+Level = Annotated[str, pydantic.AfterValidator(_level)]
 History = Literal["raw", "off"]
 
 
