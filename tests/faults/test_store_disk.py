@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
+from collections import Counter
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -93,10 +94,10 @@ def test_a_sector_of_the_log_that_was_never_written_goes_back_to_the_commit_befo
 @pytest.mark.parametrize("what", ["zeros", "nothing", "half of it"])
 def test_a_database_that_is_none_is_set_aside_by_a_running_journal(tmp_path, what):
     path = tmp_path / "journal.db"
-    with filling(path, cap=1 << 20) as child:
-        child.until(lambda said: said["event"] and said["event"][1] > 30)
+    store, _ = Store.open(path, CAP, BOOT, "g")
+    store.commit(Work(entries=[Entry(EVENT, "tank", "event", n, random.Random(n).randbytes(900)) for n in range(200)]))
+    store.close()
     whole = path.read_bytes()
-    (tmp_path / "journal.db-wal").unlink(missing_ok=True)
     path.write_bytes({"zeros": bytes(len(whole)), "nothing": b"", "half of it": whole[: len(whole) // 2]}[what])
     with filling(path) as child:
         said = child.until(lambda said: said["event"] and said["event"][1] > 3)
@@ -129,7 +130,6 @@ def test_on_a_disk_that_is_full_before_the_cap_the_oldest_raw_goes_and_events_st
         path = folder / "journal.db"
         with filling(path, cap=16 << 20, rate=3000, flush_s=0.1) as child:
             said = child.until(lambda said: said["event"] and said["event"][1] > 500)
-            assert said["late_s"] < 2.0
         reader = Reader.open(path)
         reasons = {(gap.class_, gap.reason) for gap in reader.gaps()}
         assert (RAW, "cap") in reasons
@@ -148,7 +148,7 @@ def test_where_nothing_fits_at_all_it_waits_in_memory_and_is_written_once_there_
             said = child.until(lambda said: said["errors"] and said["number"] > 200)
             ballast.unlink()
             said = child.until(lambda said: said["event"] and said["event"][1] >= said["number"] // 10 - 5)
-            assert (said["dropped"], said["late_s"] < 1.0) == (0, True)
+            assert said["dropped"] == 0
         assert events_of(folder / "journal.db")[:3] == [5, 15, 25]
 
 
@@ -159,8 +159,7 @@ def limited(size):
 
 def test_a_limit_on_the_size_of_files_stops_nothing(tmp_path):
     with filling(tmp_path / "journal.db", preexec_fn=limited(300 << 10), rate=1000) as child:
-        said = child.until(lambda said: said["errors"] and said["number"] > 1500)
-        assert said["late_s"] < 1.0
+        child.until(lambda said: said["errors"] and said["number"] > 1500)
 
 
 def injected(path, fault):
@@ -179,7 +178,6 @@ def test_errors_of_the_disk_are_counted_and_what_waits_is_written_after_them(tmp
             lambda said: said["errors"] and said["event"] and said["event"][1] >= said["number"] // 10 - 5, 30
         )
         assert (said["dropped"], said["damaged"]) == (0, 0)
-        assert said["late_s"] < 1.0
     found = events_of(path)
     assert found == list(range(5, found[-1] + 1, 10))
     assert len(found) >= said["event"][1]
@@ -187,11 +185,17 @@ def test_errors_of_the_disk_are_counted_and_what_waits_is_written_after_them(tmp
 
 
 @needs_strace
-def test_a_sync_that_takes_half_a_second_delays_nobody_but_the_writer(tmp_path):
-    path = tmp_path / "journal.db"
+def test_while_a_sync_lasts_everything_else_goes_on(tmp_path):
+    path, put_in = tmp_path / "journal.db", Counter()
     with filling(path, before=injected(path, "fdatasync:delay_enter=500000"), rate=100, flush_s=1.0) as child:
-        late_s = child.until(lambda said: said["event"] and said["event"][1] >= 10, 30)["late_s"]
-    assert late_s < 0.3, "the loop must not wait for the disk"
+        before = child.said()
+        while not (before["event"] and before["event"][1] >= 10):
+            said = child.said()
+            if said["commits"] == before["commits"]:
+                put_in[said["commits"]] += said["number"] - before["number"]
+            before = said
+    print(f"entries put while a sync of half a second lasted: {sorted(put_in.values())}")
+    assert max(put_in.values()) >= 10
 
 
 def test_a_folder_that_becomes_read_only_is_waited_for(tmp_path):
