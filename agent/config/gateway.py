@@ -37,6 +37,8 @@ OWN = (
     ("journal/bytes", "B", "Size of the journal"),
     ("journal/queue", "1", "Records waiting to be written"),
     ("journal/dropped", "1", "Records lost because they could not be written"),
+    ("journal/writing", "1", "1 while the disk takes what is to be kept, 0 while it waits in memory"),
+    ("journal/damaged", "1", "Damaged databases that were set aside since the start"),
     ("journal/pending", "1", "Records that no destination has acknowledged yet"),
     ("engine/step_ms", "ms", "Time of the last cycle's step"),
     ("engine/missed", "1", "Cycles that came too late to be run"),
@@ -78,7 +80,8 @@ def _of_unit(unit: str, meter: Meter) -> Tag:
 def rules(
     sources: Mapping[str, Sequence[Meter]], of_sinks: Mapping[str, Sequence[Meter]] = MappingProxyType({})
 ) -> tuple[Rule, ...]:
-    """One event a device that does not answer, and one a unit behind it, not one a tag; one a sink pushed out."""
+    """One event a device that does not answer, and one a unit behind it, not one a tag; one a sink pushed out; and
+    what is wrong with the journal."""
     units = [
         (source, meter.name.removesuffix(UNIT_BREAKER))
         for source, meters in sources.items()
@@ -90,6 +93,22 @@ def rules(
         *(_silent_source(source) for source in sources),
         *(_silent_unit(source, unit) for source, unit in units),
         *(_pushed_out(sink) for sink in pushed),
+        _journal("writing", "low", "The disk does not take the journal: what is measured and told waits in memory"),
+        _journal("damaged", "high", "A damaged journal was set aside, a new one is begun: see edgetwin store gaps"),
+    )
+
+
+def _journal(meter: str, side: str, message: str) -> Rule:
+    point = f"journal/{meter}"
+    return Rule(
+        id=f"journal.{meter}",
+        point=point,
+        kind="limit",
+        side=side,
+        limit=0.5,
+        category="event",
+        of=point,
+        message=message,
     )
 
 

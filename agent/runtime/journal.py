@@ -3,7 +3,8 @@
 `put` never waits and never fails: errors of the disk are counted, tried again, and end as gap records. Every reader
 goes by a cursor from the first record that its destination has not acknowledged.
 
-Meters: journal/errors, /dropped, /damaged, /commits, /bytes (on disk), /queue, /pending (largest of all destinations).
+Meters: journal/errors, /writing (1, or 0 while the disk refuses), /dropped, /damaged, /commits, /bytes (on disk),
+/queue, /pending (largest of all destinations).
 """
 
 from __future__ import annotations

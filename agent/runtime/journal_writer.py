@@ -50,6 +50,7 @@ class Counts:
     dropped: int = 0
     commits: int = 0
     bytes: int = 0
+    writing: int = 1
 
 
 class Writer:
@@ -180,6 +181,7 @@ class Writer:
         if self._error:
             log.warning("journal: %s: writing again", self._path)
         self._error, self._retry_ns, self._retry_wait_ns = "", 0, 0
+        self.counts.writing = 1
         self._told()
         return True
 
@@ -205,6 +207,7 @@ class Writer:
 
     def _failed(self, error: OSError) -> None:
         self.counts.errors += 1
+        self.counts.writing = 0
         if str(error) != self._error:
             log.error("journal: %s: %s; kept in memory and tried again", self._path, error)
         self._error = str(error)

@@ -19,6 +19,7 @@ from agent.store.read import Reader
 from agent.store.record import EVENT, RAW, Gap
 
 SILENCES = ("communication", "heartbeat")
+NOT_READ = "/taken_over"  # of a sink: nothing is missing here
 UNKNOWN_NS = 0
 
 # Blocks follow one another within so many of their periods, and this: a cycle may be late.
@@ -84,7 +85,7 @@ def _silent(reader: Reader, asset: str) -> Iterator[Hole]:
         if kept.kind == record.CLOCK:
             continue
         condition = wire.decode(Event, kept.body).condition
-        if condition is None or condition.kind not in SILENCES:
+        if condition is None or condition.kind not in SILENCES or condition.point.endswith(NOT_READ):
             continue
         since = begun.pop(condition.id, None)
         if condition.active:

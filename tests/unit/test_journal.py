@@ -355,3 +355,24 @@ async def test_files_stay_closed_after_the_end(path):
 
 def test_the_facade_names_what_its_users_need():
     assert {"Journal", "Cursor", "Record", "Entry"} <= set(journal.__all__)
+
+
+async def test_a_disk_that_refuses_and_a_file_set_aside_are_told_by_meters(path, counters, monkeypatch):
+    path.write_bytes(b"no database at all" * 1000)
+    refused, commit = [False], Store.commit
+
+    def refuses(self, work):
+        if refused[0]:
+            raise StoreError("disk I/O error")
+        return commit(self, work)
+
+    monkeypatch.setattr(Store, "commit", refuses)
+    monkeypatch.setattr(journal, "TURN_S", 0.02)
+    async with running(path) as records:
+        for writing in (1, 0, 1):
+            refused[0] = not writing
+            records.put(entry())
+            with anyio.fail_after(10):
+                while counters.read("journal/writing") != writing:
+                    await anyio.sleep(0.02)
+        assert counters.read("journal/damaged") == 1
