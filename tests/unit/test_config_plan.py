@@ -124,6 +124,10 @@ def test_rules_come_from_limits_deviations_and_sources(tmp_path):
         ("plc2.communication", "plc2/connected", 0.5, "event", "plc2 does not answer"),
         ("mqtt.taken_over", "mqtt/taken_over", 0.5, "event", "mqtt: another client seems to use our client id"
          "; each id may be used once"),
+        ("journal.writing", "journal/writing", 0.5, "event", "The disk does not take the journal: what is measured and "
+         "told waits in memory"),
+        ("journal.damaged", "journal/damaged", 0.5, "event", "A damaged journal was set aside, a new one is begun: see "
+         "edgetwin store gaps"),
     ]  # fmt: skip
     assert own.rules[0].modes == set(Mode)
     assert all(rule.point in own.names for rule in own.rules)
