@@ -6,9 +6,10 @@ import random
 import anyio
 import pytest
 
+from agent.core.nouns import Point, Role
 from agent.runtime import clock, journal, journal_queue, journal_writer, meters
 from agent.runtime.journal import Journal
-from agent.store import space
+from agent.store import record, space
 from agent.store.read import Reader
 from agent.store.record import CHECKPOINT, EVENT, RAW, SUMMARY, Entry
 from agent.store.schema import StoreError, StoreFullError
@@ -376,3 +377,35 @@ async def test_a_disk_that_refuses_and_a_file_set_aside_are_told_by_meters(path,
                 while counters.read("journal/writing") != writing:
                     await anyio.sleep(0.02)
         assert counters.read("journal/damaged") == 1
+
+
+async def test_acknowledgements_of_summaries_count_at_once_and_are_written_with_the_next_commit(path, counters):
+    async with running(path, flush_s=1000) as records:
+        cursor = records.cursor("mqtt", (EVENT, SUMMARY))
+        records.put(entry(SUMMARY))
+        await cursor.acknowledge(await take(cursor, 1))
+        commits = records._writer.counts.commits
+        with anyio.fail_after(10):
+            while records.pending("mqtt") or not records._pending:
+                await anyio.sleep(0.05)
+        assert records._writer.counts.commits == commits
+        records.put(entry(EVENT))
+        await take(cursor, 1)
+        assert await records.read(lambda r: r.acknowledged("mqtt", SUMMARY)) == {1: [(1, 1)]}
+
+
+async def test_checkpoints_and_layouts_wait_for_the_next_flush_and_a_layout_is_kept_once(path):
+    points = (Point("tank/x/a", Role.MEASURED),)
+    async with running(path, flush_s=1000) as records:
+        await records.flush()
+        commits = records._writer.counts.commits
+        for _ in range(2):
+            records.put(record.layout("tank", clock.now_ns(), points))
+            records.put(entry(CHECKPOINT, b"c"))
+            records.put(entry(RAW))
+        await anyio.sleep(0.2)
+        assert records._writer.counts.commits == commits
+        await records.flush()
+        kept = await records.read(lambda r: r.layouts("tank"))
+        assert [[point.id for point in order] for _, order in kept] == [["tank/x/a"]]
+        assert len(await records.read(lambda r: list(r.messages("tank")))) == 2
