@@ -74,6 +74,7 @@ OF_SPARKPLUG = (
     Meter("refused", "1", "Commands that were refused"),
 )
 OF_OTHERS = (
+    Meter("too_large", "1", "Records larger than the broker takes: sent compressed, or only that they are there"),
     Meter("raw_blocks", "1", "Blocks of raw history sent: around alarms, and asked for"),
     Meter("requests", "1", "What the cloud has asked for, refused or not"),
     Meter("unconfirmed", "1", "Records sent that the receiving end has not confirmed (acknowledge: end_to_end)"),
