@@ -61,10 +61,10 @@ async def _counting(machines, tap, faults, chance):
 
     async def breaking():
         for n in range(faults):
-            await anyio.sleep(chance.uniform(0.2, 1.5))
+            await anyio.sleep(chance.uniform(1, 6))
             kind = chance.choice((("shut", "open"), ("frozen", "thawed")))
             tap.tell(door=kind[0])
-            await anyio.sleep(chance.uniform(0.1, 1.2))
+            await anyio.sleep(chance.uniform(0.1, 2))
             tap.tell(door=kind[1])
             if n % 20 == 19:
                 print(f"  {n + 1} faults, {count} numbers", flush=True)
