@@ -449,7 +449,7 @@ NOT_OURS = {
     "of whoever gives names: that no other edge node has ours, nor another group": """
         intro-edge-node-id-uniqueness topic-structure-namespace-unique-edge-node-descriptor
         topic-structure-namespace-duplicate-device-id-across-edge-node payloads-nbirth-edge-node-descriptor""",
-    "a configuration with two assets of one id is refused (test_config)": """
+    "a configuration with two assets of one id is refused (test_config_check.py)": """
         topic-structure-namespace-unique-device-id""",
     "we send no templates": """
         topics-nbirth-templates payloads-template-definition-nbirth-only

@@ -325,7 +325,8 @@ class TagRow(Part):
     invalid: Number | None = Field(default=None, description="Raw value that says that there is none.")
     deadband: NotNegative = Field(
         default=0.0,
-        description="OPC UA: changes up to this are not passed on, in its unit. What is polled passes on each value.",
+        description="OPC UA: changes up to this are not passed on, in its unit. What is polled passes on each value; "
+        "Sparkplug hosts are told of larger changes only.",
     )
     trace: NotNegative | None = Field(
         default=None,

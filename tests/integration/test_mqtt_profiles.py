@@ -314,6 +314,6 @@ def test_port_443_of_aws_is_asked_for_by_alpn(tmp_path):
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_ready_configuration_has_no_problem(path):
     loaded = load(path)
-    assert [sink.config.format for sink in loaded.sinks] == [
-        {"aws-iot-core": "aws", "azure-iot-hub": "azure", "thingsboard": "thingsboard",
-         "unified-namespace": "uns"}[path.stem]]  # fmt: skip
+    assert [sink.config.format for sink in loaded.sinks] == {
+        "aws-iot-core": ["aws"], "azure-iot-hub": ["azure"], "thingsboard": ["thingsboard"],
+        "unified-namespace": ["uns"], "sparkplug": ["sparkplug_b", "own"]}[path.stem]  # fmt: skip

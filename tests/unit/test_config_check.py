@@ -155,6 +155,12 @@ def test_an_alert_needs_none_of_it(tmp_path):
         ("high: 0.4", "high: true", "true", "expected a number"),
         ("hysteresis: 0.01", "hysteresis: -1", "-1", "expected at least 0"),
         ("{id: a, ", "{id: gateway, ", "gateway, name", "gateway's own"),
+        (
+            "sources:\n",
+            "  - {id: a, class: rig@1, sources: {plc: plc1, drive: plc2}}\nsources:\n",
+            "a, class",
+            "asset a stands here twice",
+        ),
         ("state_dir: state", "state_dir: " + "s" * 120, "sss", "expected at most 107"),
     ],
 )

@@ -209,6 +209,13 @@ def test_a_command_is_known_by_name_or_alias_and_only_a_rebirth_is_one():
     assert not commands.read(content, False, str).rebirth
 
 
+def test_a_refused_command_names_its_target_once():
+    asked = commands.Commands(False, (("a/x/level", "1"), ("x/level", "2")))
+    assert [(r.target, r.id) for r in commands.requests(asked, "a", "g", 4)] == [
+        ("a/x/level", "sparkplug-4"), ("a/x/level", "sparkplug-5")]  # fmt: skip
+    assert next(commands.requests(asked, "", "g", 0)).user == "cloud:g"
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_command_or_a_value_error(content):
     try:

@@ -63,8 +63,8 @@ class RawAroundEvent(Model):
 
 # Keys of the other formats: its messages, topics and acknowledgement are as the specification has them.
 NOT_OF_SPARKPLUG = frozenset({
-    "prefix", "figures", "layout", "acknowledge", "confirm_timeout_s", "backlog_bytes_per_s", "compress_above_bytes",
-    "return_after_s",
+    "prefix", "figures", "layout", "acknowledge", "confirm_timeout_s", "backlog_bytes_per_s", "backlog_messages_per_s",
+    "compress_above_bytes", "return_after_s", "raw_around_event", "requests", "values_every_s",
 })  # fmt: skip
 
 OF_SPARKPLUG = (

@@ -121,6 +121,12 @@ class Client(aiomqtt.Client):
         elif not self._disconnected.done():
             self._disconnected.set_exception(_RefusedError(f"the broker refused a message: {reason_code}"))
 
+    def _on_unsubscribe(self, client: Paho, userdata: Any, mid: int, *_: Any) -> None:
+        """One that comes after its time is no news, and the library would print a traceback."""
+        waiting = self._pending_unsubscribes.pop(mid, None)
+        if waiting is not None:
+            waiting.set()
+
     def _on_socket_register_write(self, client: Paho, userdata: Any, sock: Any) -> None:
         """The library adds a socket to the loop by number and later: by then it may be closed, its number another's."""
 

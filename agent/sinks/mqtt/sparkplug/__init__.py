@@ -3,11 +3,12 @@
     spBv1.0/<group>/NBIRTH NDATA NDEATH/<node>             the gateway itself
     spBv1.0/<group>/DBIRTH DDATA DDEATH/<node>/<asset>     each machine
 
-proto.py      the wire format                         session.py    one connection, from CONNECT to death
-metrics.py    what a catalogue has to tell            node.py       what was told on it, and how the next is numbered
-changes.py    what of a snapshot is news              history.py    what nobody could be told at its time
-payload.py    the messages                            host.py       the primary host
-commands.py   what hosts may command                  bdseq.py      what outlasts a restart
+proto.py      the wire format                         connecting.py one connection after another, never two
+metrics.py    what a catalogue has to tell            session.py    one of them, from CONNECT to death
+changes.py    what of a snapshot is news              node.py       what was told on it, and how the next is numbered
+payload.py    the messages                            history.py    what nobody could be told at its time
+commands.py   what hosts may command                  host.py       the primary host
+settings.py   what is configured                      bdseq.py      the number that outlasts a restart
 
 All of it is QoS 0, as the specification wants it: what must not be lost goes in our own format too, by a second sink.
 """

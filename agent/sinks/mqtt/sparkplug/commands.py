@@ -35,7 +35,7 @@ def read(content: bytes, of_node: bool, named: Callable[[int], str]) -> Commands
 def requests(commands: Commands, device: str, gateway: str, first: int) -> Iterator[Request]:
     """What the gate is asked: a write of each, which no cloud may; it refuses, and audits that it was asked."""
     for number, (metric, value) in enumerate(commands.others, first):
-        target = f"{device}/{metric}" if device else metric
+        target = metric if not device or metric.startswith(f"{device}/") else f"{device}/{metric}"
         yield Request(f"sparkplug-{number}", "write", target, f"cloud:{gateway}", {"value": value})
 
 

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 UNSAID = (Fault.UNREACHABLE, Fault.FILE)
 
 TURN_S = 1.0
+SAVE_S = 5.0
 ROUND_S = 1.0  # between two rounds of all brokers in search of the primary host
 COUNTED = ("published", "acknowledged", "errors", "reconnects", "births", "historical", "untold", "refused")
 
@@ -86,7 +87,8 @@ class _Connecting:
                 tries = Tries((tries.turn + 1) % len(self._config.places))
                 wait_s = 0.0 if tries.turn else ROUND_S
             except OSError as error:
-                tries, wait_s = self._failed(tries, place, error, clock.now_ns() - started_ns)
+                held_ns = clock.now_ns() - started_ns if self._opened else 0
+                tries, wait_s = self._failed(tries, place, error, held_ns)
                 self._bdseq = self._bdseq if self._opened or _fault(error) not in UNSAID else before
             else:
                 return
@@ -121,7 +123,8 @@ class _Connecting:
         if self._bdseq == self._on_disk:
             return
         try:
-            await to_thread.run_sync(bdseq.write, self._file, self._bdseq)
+            with anyio.fail_after(SAVE_S):  # of a disk that hangs: hosts do not wait for it
+                await to_thread.run_sync(bdseq.write, self._file, self._bdseq, abandon_on_cancel=True)
         except OSError as error:
             level = logging.WARNING if self._saved else logging.DEBUG
             log.log(level, "%s: bdSeq is not kept: %s", self._config.id, error)

@@ -67,6 +67,8 @@ class Primary:
 
     async def there(self, patience_s: float | None) -> None:
         """Returns once it is online. HostAway: with a patience, that it is not, or has not said so within that."""
+        if self.name and not self.state.online:
+            log.info("waiting for primary host %s", self.name)
         with anyio.move_on_after(patience_s):
             while self.name and not self.state.online:
                 if self.told and patience_s is not None:
