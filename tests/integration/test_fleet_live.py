@@ -72,7 +72,7 @@ class Gateway:
                 return heard
 
     def send(self, bundle):
-        return fleet("send", bundle, "--broker", f"127.0.0.1:{self.port}", "--wait", 30)
+        return fleet("send", bundle, "--broker", f"127.0.0.1:{self.port}", "--wait", 60)
 
     def retained(self, topic):
         """What a broker gives to whoever comes later, by topic."""
@@ -132,7 +132,7 @@ def test_a_version_that_cuts_the_cloud_off_is_taken_back_and_the_cloud_is_told_w
 def test_what_a_stick_brings_is_checked_and_refused_with_the_line_that_is_wrong(gateway):
     wrong = gateway.write("v3", YAML.replace("input", "inptu"), CSV.replace("input", "inptu"), about_json=ABOUT)
     gateway.pack(3, wrong, "--no-check")
-    done = fleet("apply", gateway.folder / "stick", gateway.file, "--wait", 30)
+    done = fleet("apply", gateway.folder / "stick", gateway.file, "--wait", 60)
     assert done.exit_code == 1
     assert "refused tags.csv:2:5: a/b: " in done.stdout, done.stdout + done.stderr
     other = gateway.folder / "other.yaml"

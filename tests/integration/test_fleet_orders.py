@@ -265,6 +265,30 @@ async def test_what_the_check_refuses_is_not_tried_and_does_not_stay_on_the_disk
 
 
 @pytest.mark.anyio
+async def test_while_one_is_checked_whoever_asks_is_answered_and_a_newer_one_takes_its_place(tmp_path, monkeypatch):
+    made, checked, may_end = place(tmp_path), [], anyio.Event()
+    fleet = started(made)
+
+    async def slow(folder):
+        checked.append(states.version_of(folder))
+        if len(checked) == 1:
+            await may_end.wait()
+        return ""
+
+    monkeypatch.setattr(fleet, "_checked", slow)
+    assert (await fleet.obey(Request("1", "apply", hand_in(made, bundle(1)), "cloud:hall-2"))).ok
+    async with anyio.create_task_group() as group:
+        group.start_soon(until_again, fleet)
+        with anyio.fail_after(5):
+            while not checked:
+                await anyio.sleep(0.01)
+            assert (await fleet.obey(Request("2", "apply", hand_in(made, bundle(2)), "cloud:hall-2"))).ok
+        may_end.set()
+    assert checked == [1, 2]
+    assert states.version_of(fleet.now.trial) == 2
+
+
+@pytest.mark.anyio
 async def test_a_disk_that_is_full_is_an_answer_and_changes_nothing(tmp_path, monkeypatch):
     made = place(tmp_path)
     fleet = started(made)

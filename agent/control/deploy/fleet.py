@@ -34,6 +34,7 @@ ORDERS = ("apply", "override", "end_override")
 TURN_S = 0.5
 STEADY_S, STEADY = 5.0, 0.25  # so long without a break it must be well, and at most that share of its time
 CHECK_S = 180.0
+POLITELY = "import os; os.nice(10); from agent.cli import main; main()"  # acquisition comes first
 DRIFT_S = 30.0
 GATEWAY = "gateway"
 
@@ -119,22 +120,26 @@ class Fleet:
                 await self._end_override(ask)
             async with self._one:
                 await self._told(audit)
-                await self._turn(vitals)
+                due = await self._turn(vitals)
                 await self._look()
                 await self._note()
+            if due:  # without the lock: a check takes its time, and whoever asks meanwhile is answered
+                await self._apply(due, await self._checked(due), vitals)
             await anyio.sleep(0 if self.again else TURN_S)
         await self._told(audit)
         await self._note()
         stop.set()
 
-    async def _turn(self, vitals: Callable[[], Vitals]) -> None:
-        """One look at what is tried, or at what is staged."""
+    async def _turn(self, vitals: Callable[[], Vitals]) -> str:
+        """One look at what is tried, or at what is staged; the folder of what is to be checked now, if any."""
         if self.now.trial:
             await self._judge(vitals())
         elif self.now.starts and clock.now_ns() - self._begun_ns > self._confirm_s * 1e9:
             await self._keep(states.lasted(self.now))
         elif self.now.candidate and not await self._held():
-            await self._apply(vitals)
+            await self._keep(states.validating(self.now))
+            return self.now.candidate
+        return ""
 
     async def _judge(self, now: Vitals) -> None:
         """Confirm a trial once it has been well for a while, or go back when its time is over and it is not."""
@@ -162,17 +167,19 @@ class Fleet:
             self._tell()
         return bool(reason)
 
-    async def _apply(self, vitals: Callable[[], Vitals]) -> None:
-        """Validate in a child; then the next start tries it."""
-        await self._keep(states.validating(self.now))
-        why = await self._checked(self.now.candidate)
-        if why:
+    async def _apply(self, checked: str, why: str, vitals: Callable[[], Vitals]) -> None:
+        """The next start tries what was checked, or it is refused, unless something newer came meanwhile."""
+        async with self._one:
+            if self.now.candidate != checked:
+                return
+            if not why:
+                now = vitals()
+                await self._keep(states.applying(self.now, now.well, now.ill))
+                return
+            ours = states.version_of(checked) is None
             refused = states.refused(self.now, why)
-            await self._keep(refused if refused.override is None else states.override_over(refused, "it was refused"))
+            await self._keep(states.override_over(refused, "it was refused") if ours else refused)
             await self._tidy()
-            return
-        now = vitals()
-        await self._keep(states.applying(self.now, now.well, now.ill))
 
     async def _checked(self, folder: str) -> str:
         """Why a version cannot run here, as `edgetwin check` says in a process of its own; "" where it can."""
@@ -180,7 +187,7 @@ class Fleet:
         try:
             file = await to_thread.run_sync(place.shelf.configuration, folder)
             options = ("--state-dir", str(place.shelf.folder.parent), "--gateway", place.gateway)
-            command = [sys.executable, "-m", "agent.cli", "check", str(file), *options]
+            command = [sys.executable, "-c", POLITELY, "check", str(file), *options]
             with anyio.fail_after(CHECK_S):
                 done = await anyio.run_process(command, check=False)
         except (OSError, ValueError) as error:

@@ -93,12 +93,16 @@ def message(gateway: str, record: Record, figures: tuple[Figure, ...] = FIGURES,
 
     One that cannot be read is published too, and says so: nothing goes missing.
     """
-    name = name_of(gateway, record)
     try:
-        said = _said(name, record, figures, layout)
+        said = _said(name_of(gateway, record), record, figures, layout)
     except wire.WireError as error:
-        said = Message(json_of({**name, "unreadable": str(error)}))
+        return Message(unreadable(gateway, record, str(error)))
     return replace(said, content=sealed(said.content))
+
+
+def unreadable(gateway: str, record: Record, why: str) -> bytes:
+    """What is said of a record that cannot be told."""
+    return sealed(json_of({**name_of(gateway, record), "unreadable": why}))
 
 
 def name_of(gateway: str, record: Record) -> dict[str, Any]:
