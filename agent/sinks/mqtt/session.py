@@ -105,14 +105,17 @@ async def _newest(config: Config, taps: Taps, said_as: Form, link: Link, born: a
     new, slots = said_as.values(), anyio.Semaphore(max(1, config.max_in_flight // 2))
 
     async def publish(out: Out) -> None:
-        async with slots:
+        try:
             await say(link, (out,))
+        finally:
+            slots.release()
 
     await born.wait()
     async for noun in taps.latest():
         if isinstance(noun, Snapshot):
             async with anyio.create_task_group() as group:
                 for out in new(taps.hub.catalogue, noun):
+                    await slots.acquire()  # between two messages the loop is everybody's
                     group.start_soon(publish, out)
 
 
