@@ -62,7 +62,7 @@ class LoadedAsset:
             writable=row.writable,
             options=row.options,
             description=row.description,
-            trace=NAN if row.trace is None else row.trace,
+            trace=row.trace,
         )
 
 

@@ -87,7 +87,7 @@ class Tag:
     """Where a value is read. `id` is `asset/group/name`; `address` and `options` are in the words of its driver.
 
     `phase_s`: when within its scan period it is read. `beyond`: what becomes of one outside [eu_lo, eu_hi]. `trace`: by
-    how much the trace in its summaries may be off, in its unit; NaN for no trace.
+    how much the trace in its summaries may be off, in its unit; None for no trace.
     """
 
     id: str
@@ -108,7 +108,7 @@ class Tag:
     writable: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
-    trace: float = float("nan")
+    trace: float | None = None
 
     @property
     def kind(self) -> Kind:
@@ -150,7 +150,7 @@ class Point:
 
     `type`: bool, int8 .. uint64 or float32 where each value of a number is one of those, else "" (float64).
     `deadband`: a change up to this, in its unit, is not worth telling to whoever is told of changes.
-    `trace`: by how much its trace may be off; NaN for no trace.
+    `trace`: by how much its trace may be off; None for no trace.
     """
 
     id: str
@@ -164,7 +164,7 @@ class Point:
     description: str = ""
     type: str = ""
     deadband: float = 0.0
-    trace: float = float("nan")
+    trace: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,9 +168,8 @@ class Asset:
     @property
     def lines(self) -> Lines:
         """The traces of its tags, before the first sample."""
-        bound = np.array([tag.trace for tag in self.tags], np.float64)
-        row = np.flatnonzero(np.isfinite(bound))
-        return swinging.begun(row.astype(np.int32), bound[row])
+        bound = {row: tag.trace for row, tag in enumerate(self.tags) if tag.trace is not None}
+        return swinging.begun(np.array(list(bound), np.int32), np.array(list(bound.values()), np.float64))
 
     @property
     def blocks(self) -> Mapping[str, slice]:

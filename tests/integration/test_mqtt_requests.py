@@ -55,7 +55,7 @@ async def test_a_range_is_sent_again_byte_for_byte_and_written_down(tmp_path, br
         asked = {"id": "7", "do": "resend", "class": "event", "epoch": 1, "from": 3, "to": 38}
         answer = await ask(own, asked)
         assert answer == {"id": "7", "do": "resend", "ok": True, "sent": 36,
-                          "text": "36 records of class event were sent again"}  # fmt: skip
+                          "text": "records of class event sent again: 36"}  # fmt: skip
         again = of(own, "event")[40:]
         assert [m["seq"] for m in again] == list(range(3, 39))
         assert all(m == first[m["seq"]] for m in again)
@@ -80,7 +80,7 @@ async def test_raw_history_of_a_time_comes_as_columns_each_block_once(tmp_path, 
         wall_ns = clock.wall_ns() - clock.now_ns() + now_ns
         asked = {"id": "1", "do": "raw", "asset": "tank", "from": wall_ns + 12 * SECOND, "to": wall_ns + 22 * SECOND}
         answer = await ask(own, asked)
-        assert (answer["ok"], answer["blocks"], answer["text"]) == (True, 2, "2 blocks of raw history were sent")
+        assert (answer["ok"], answer["blocks"], answer["text"]) == (True, 2, "blocks of raw history sent: 2")
         second, third = of(own, "raw")
         assert (second["gateway"], second["class"], second["epoch"], second["asset"]) == ("raw", "raw", 1, "tank")
         assert third["seq"] == second["seq"] + 1

@@ -9,6 +9,9 @@ from engine_world import SECOND, asset, batch, tick
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.config.load import load
+from agent.config.plan import plan
+from agent.config.problems import ConfigErrors
 from agent.core import quality, swinging, wire
 from agent.core.nouns import Snapshot
 from agent.engine import state as states
@@ -198,3 +201,26 @@ def test_a_noisy_sine_through_the_engine_stays_within_its_bound(bound):
     told = [s for s in samples if s[0] <= kept[-1][0]]
     assert max(missed(kept, told)) <= bound * (1 + 1e-9)
     assert len(kept) < len(told) / 2
+
+
+YAML = """\
+gateway: {id: g}
+classes:
+  p@1: {tags: t.csv, modes: {always: running}}
+assets:
+  - {id: a, class: p@1}
+sources:
+  - {id: p1, type: modbus, host: 127.0.0.1}
+"""
+
+
+def test_the_tag_list_says_the_bound_and_only_numbers_have_one(tmp_path):
+    (tmp_path / "t.yaml").write_text(YAML)
+    (tmp_path / "t.csv").write_text("group,tag,address,type,trace\ng,x,input:0,float32,\ng,y,input:2,float32,0.25\n")
+    made = plan(load(tmp_path / "t.yaml"))
+    assert [(p.id, p.trace) for p in made.catalogue.of("a")][:2] == [("a/g/x", None), ("a/g/y", 0.25)]
+    lines = made.assets[0].lines
+    assert (lines.row.tolist(), lines.bound.tolist()) == ([1], [0.25])
+    (tmp_path / "t.csv").write_text("group,tag,address,type,trace\ng,x,input:0,string(8),0.1\n")
+    with pytest.raises(ConfigErrors, match=r"t.csv:2:23: g/x is text, expected a number to have a trace"):
+        load(tmp_path / "t.yaml")

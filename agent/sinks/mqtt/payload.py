@@ -81,7 +81,7 @@ def _point(point: Point) -> dict[str, Any]:
         "unit": point.unit,
         "low": _number(point.eu_lo),
         "high": _number(point.eu_hi),
-        "trace": _number(point.trace),
+        "trace": point.trace,
         "words": {str(number): word for number, word in point.enum.items()},
         "description": point.description,
     }

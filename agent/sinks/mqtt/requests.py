@@ -5,7 +5,7 @@
     {"id": "9", "do": "ack", "condition": "pump-1/motor/temperature.high", "comment": ...} the alarm is seen
     {"id": "10", "do": "status"}                                                           what there is, what waits
 
-    {"id": "7", "do": "resend", "ok": true, "text": "5 records of class event were sent again", "sent": 5}
+    {"id": "7", "do": "resend", "ok": true, "text": "records of class event sent again: 5", "sent": 5}
 
 With MQTT 5 the answer goes to the response topic, with the correlation data, where it is below <prefix>/answer or
 outside of what begins as our topics do: nobody makes us speak to another gateway. The same id again (the broker may
@@ -139,7 +139,7 @@ class Desk:
             if not found.records:
                 missing.append((at, end))
                 break
-        there = f"{sent} records of class {class_} were sent again"
+        there = f"records of class {class_} sent again: {sent}"
         more = {"next": end + 1} if end < last else {}
         holes = {"missing": missing} if missing else {}
         return asked.answer(tree, True, _told(there, holes, more), sent=sent, **holes, **more)
@@ -168,11 +168,11 @@ class Desk:
         count = 0
         async for block in raw.window(self._taps, asset, start_ns, end_ns):
             if count == MOST_BLOCKS:
-                text = f"the first {MOST_BLOCKS} blocks of raw history were sent, expected a shorter time"
+                text = f"blocks of raw history sent: the first {MOST_BLOCKS}, expected a shorter time"
                 return asked.answer(tree, True, text, blocks=count, complete=False)
             await self._around.publish(asset, block.content)
             count += 1
-        text = f"{count} blocks of raw history were sent" if count else "there is no raw history of that time"
+        text = f"blocks of raw history sent: {count}" if count else "there is no raw history of that time"
         return asked.answer(tree, bool(count), text, blocks=count)
 
     async def _ack(self, tree: Tree) -> bytes:
@@ -187,7 +187,7 @@ class Desk:
         counters = meters.current()
         waits = counters.read(f"{self._config.id}/pending") or 0
         assets = [part.asset for part in self._taps.hub.catalogue.parts]
-        return asked.answer(tree, True, f"{waits:g} records wait", pending=waits, records=spans, assets=assets)
+        return asked.answer(tree, True, f"records that wait: {waits:g}", pending=waits, records=spans, assets=assets)
 
     async def _allowed(self, tree: Tree, target: str) -> None:
         """Written down, and let through."""

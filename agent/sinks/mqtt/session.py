@@ -12,7 +12,7 @@ import anyio
 from agent.core.nouns import Catalogue, Snapshot
 from agent.runtime import meters
 from agent.runtime.together import together
-from agent.sinks.mqtt import Ask, Config, brokers, desired, form, requests
+from agent.sinks.mqtt import Ask, Config, brokers, form, requests
 from agent.sinks.mqtt.around import Around
 from agent.sinks.mqtt.confirming import Unconfirmed
 from agent.sinks.mqtt.form import Form, Out
@@ -87,7 +87,11 @@ def _incoming(
     """What listens to the cloud, as long as the connection lives: one line for each."""
     asked = partial(requests.run, config, taps, ask, said_as, link)
     # A platform with topics of its own hangs up on who listens to others.
-    return (asked, partial(desired.run, config, taps, ask, link)) if said_as.other_topics else (asked,)
+    if taps.fleet is None or not said_as.other_topics:
+        return (asked,)
+    from agent.sinks.mqtt import desired  # of a fleet only: it brings cryptography
+
+    return asked, partial(desired.run, config, taps, ask, link)
 
 
 async def _births(taps: Taps, said_as: Form, link: Link, born: anyio.Event) -> None:
@@ -105,14 +109,17 @@ async def _newest(config: Config, taps: Taps, said_as: Form, link: Link, born: a
     new, slots = said_as.values(), anyio.Semaphore(max(1, config.max_in_flight // 2))
 
     async def publish(out: Out) -> None:
-        async with slots:
+        try:
             await say(link, (out,))
+        finally:
+            slots.release()
 
     await born.wait()
     async for noun in taps.latest():
         if isinstance(noun, Snapshot):
             async with anyio.create_task_group() as group:
                 for out in new(taps.hub.catalogue, noun):
+                    await slots.acquire()  # between two messages the loop is everybody's
                     group.start_soon(publish, out)
 
 
