@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from dataclasses import replace
 
 import pydantic
 import pytest
@@ -63,6 +64,15 @@ def test_a_connection_that_held_begins_at_the_first_and_one_that_did_not_leads_o
     tried = Tries(turn=1, failures=7)
     assert after(tried, Fault.HUNG_UP, STEADY_NS + 1, 3)[0] == Tries(0, 1, 1, 0, Fault.HUNG_UP)
     assert after(tried, Fault.HUNG_UP, STEADY_NS - 1, 3)[0].turn == 2
+
+
+def test_a_connection_that_lived_for_seconds_makes_the_waits_begin_anew():
+    tried = Tries(failures=7)
+    for held_ns, failures in ((0, 8), (S, 8), (3 * S, 1)):
+        tries, wait_s = after(tried, Fault.HUNG_UP, held_ns, 1)
+        assert tries.failures == failures
+        assert (wait_s < 1) == (failures == 1)
+    assert after(replace(tried, hung_up=2), Fault.HUNG_UP, 3 * S, 1)[0].failures == 8  # somebody pushes us out
 
 
 def test_being_pushed_out_waits_longer_each_time_until_it_was_calm():

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 BACKOFF = Backoff(first_s=0.5, longest_s=20.0)  # spread to 30 s at most
 PUSHED_OUT = Backoff(first_s=10.0, longest_s=300.0)
 STEADY_NS = 30_000_000_000
+LIVED_NS = 2_000_000_000
 CALM_NS = 600_000_000_000  # without being pushed out
 
 # A broker of MQTT 3.1.1 does not say why it hangs up: so many times in a row are somebody with our client id.
@@ -57,6 +58,8 @@ def after(tries: Tries, fault: Fault, held_ns: int, brokers: int) -> tuple[Tries
     pushed_out = fault is Fault.TAKEN_OVER or hung_up >= HUNG_UP_OFTEN
     turn = 0 if steady else (tries.turn + 1) % brokers
     taken_over, found = before.taken_over + pushed_out, Fault.TAKEN_OVER if pushed_out else fault
+    if held_ns > LIVED_NS and not pushed_out:  # a line that comes and goes is to be caught while it is there
+        before = replace(before, failures=0)
     rounds = 1 + before.failures // brokers  # one broker after the other is no reason to wait longer
     wait_s = BACKOFF.wait_s(rounds if turn == 0 else 1)
     if fault is Fault.TAKEN_OVER:  # said by the broker; what only looks like it may be a line that comes and goes

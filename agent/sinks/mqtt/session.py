@@ -12,7 +12,7 @@ import anyio
 from agent.core.nouns import Catalogue, Snapshot
 from agent.runtime import meters
 from agent.runtime.together import together
-from agent.sinks.mqtt import Ask, Config, brokers, desired, form, requests
+from agent.sinks.mqtt import Ask, Config, brokers, form, requests
 from agent.sinks.mqtt.around import Around
 from agent.sinks.mqtt.confirming import Unconfirmed
 from agent.sinks.mqtt.form import Form, Out
@@ -87,7 +87,11 @@ def _incoming(
     """What listens to the cloud, as long as the connection lives: one line for each."""
     asked = partial(requests.run, config, taps, ask, said_as, link)
     # A platform with topics of its own hangs up on who listens to others.
-    return (asked, partial(desired.run, config, taps, ask, link)) if said_as.other_topics else (asked,)
+    if taps.fleet is None or not said_as.other_topics:
+        return (asked,)
+    from agent.sinks.mqtt import desired  # signatures: 10 MB that a gateway without a fleet does without
+
+    return asked, partial(desired.run, config, taps, ask, link)
 
 
 async def _births(taps: Taps, said_as: Form, link: Link, born: anyio.Event) -> None:
