@@ -247,6 +247,8 @@ async def test_password_and_tls_with_client_certificates(tmp_path):
         ):
             await until(lambda: counters.read("mqtt/errors") >= 1)
             assert counters.read("mqtt/fault") == Fault.TLS
+        async with daemon(tmp_path, tls_port, tls=True, ca_file=tmp_path / "ca.crt") as (_, counters):
+            await until(lambda: counters.read("mqtt/fault") == Fault.TURNED_AWAY)
         (tmp_path / "wrong").write_text("wrong")
         async with daemon(tmp_path, tls_port, tls=True, user="gw", password_file=tmp_path / "wrong", **names) as (
             _,
