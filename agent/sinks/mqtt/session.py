@@ -57,7 +57,6 @@ async def _turn(name: str, cursor: Cursor) -> None:
 async def _session(
     config: Config, taps: Taps, ask: Ask, said_as: Form, unconfirmed: Unconfirmed | None, link: Link
 ) -> None:
-    await say(link, said_as.hello)
     born = anyio.Event()
     try:
         with anyio.CancelScope() as beside:
@@ -95,7 +94,8 @@ def _incoming(
 
 
 async def _births(taps: Taps, said_as: Form, link: Link, born: anyio.Event) -> None:
-    """A birth for the catalogue, and for each that follows it."""
+    """First of all who is there; then a birth for the catalogue, and for each that follows it."""
+    await say(link, said_as.hello)
     async for noun in taps.latest():
         if isinstance(noun, Catalogue):
             await say(link, said_as.birth(noun))
