@@ -12,12 +12,12 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from itertools import count
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import TaskGroup
 
 from agent.config.plan import Plan, SinkUnit, SourceUnit
-from agent.control.deploy.fleet import Fleet
 from agent.control.deploy.vitals import Watched
 from agent.control.gate import Gate
 from agent.core.nouns import Answer, Event, Request, Snapshot, Tick, Write
@@ -32,6 +32,9 @@ from agent.runtime.taps import Taps
 from agent.runtime.worker import Worker
 from agent.store import record as records
 from agent.store.record import Entry
+
+if TYPE_CHECKING:
+    from agent.control.deploy.fleet import Fleet  # signatures, which a gateway without a fleet does without
 
 log = logging.getLogger(__name__)
 

@@ -240,12 +240,14 @@ def _told(loaded: LoadedAsset) -> list[tuple[Point, str]]:
 
 def _catalogue(loaded: Loaded, assets: Sequence[Asset], epoch: int) -> Catalogue:
     file, parts, start = loaded.file, list[Part](), 0
+    models = {a.asset.id: {m.name: m.file_sha256 for m in a.models if m.file_sha256} for a in loaded.assets}
     about = {a.asset.id: (a.asset.name or a.asset.id, a.asset.kind, a.asset.path) for a in loaded.assets}
     about[GATEWAY] = (file.gateway.name or file.gateway.id, "", ())
     for asset in assets:
         title, kind, path = about[asset.id]
-        parts.append(Part(asset.id, start, start + len(asset.points), title, kind, path, asset.period_s))
-        start += len(asset.points)
+        stop, run = start + len(asset.points), models.get(asset.id, {})
+        parts.append(Part(asset.id, start, stop, title, kind, path, asset.period_s, run))
+        start = stop
     return Catalogue(file.gateway.id, epoch, tuple(p for a in assets for p in a.points), tuple(parts))
 
 

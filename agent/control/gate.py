@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from agent.control.deploy.fleet import ORDERS, Fleet
+from agent.control.deploy import ORDERS
 from agent.core.nouns import Answer, Command, Event, Request, Snapshot
 from agent.runtime import clock
 from agent.runtime.inbox import Inbox
+
+if TYPE_CHECKING:
+    from agent.control.deploy.fleet import Fleet
 
 log = logging.getLogger(__name__)
 

@@ -179,7 +179,7 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The slice of the Catalogue that belongs to one asset."""
+    """The slice of the Catalogue that belongs to one asset. `models`: SHA-256 of the file of each, by its name."""
 
     asset: str
     start: int
@@ -188,6 +188,7 @@ class Part:
     asset_class: str = ""
     path: tuple[str, ...] = ()
     period_s: float = 1.0
+    models: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

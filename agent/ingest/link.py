@@ -14,8 +14,8 @@ from paho.mqtt.properties import Properties
 from agent.ingest.options import Options
 from agent.runtime import clock
 from agent.sinks.mqtt import credentials, link
-from agent.sinks.mqtt.link import Client as Sending
-from agent.sinks.mqtt.link import told
+from agent.sinks.mqtt.client import Client as Sending
+from agent.sinks.mqtt.client import told
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client as Paho

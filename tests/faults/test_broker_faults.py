@@ -76,7 +76,7 @@ async def test_a_stopped_broker_is_followed_by_the_next_one_and_nothing_is_missi
 
 
 class Mute:
-    """A broker of MQTT 3.1.1 that lets everybody in and acknowledges what is retained, and nothing else."""
+    """A broker of MQTT 3.1.1 that lets everybody in, and acknowledges what is retained and subscriptions alone."""
 
     def __init__(self):
         self.port, self.clients, self.most = free_port(), 0, 0
@@ -99,6 +99,8 @@ class Mute:
                         body += await stream.receive(length - len(body))
                     if first >> 4 == 1:
                         await stream.send(b"\x20\x02\x00\x00")
+                    elif first >> 4 == 8:
+                        await stream.send(b"\x90\x03" + body[:2] + b"\x01")
                     elif first >> 4 == 3 and first & 1:
                         (size,) = struct.unpack_from(">H", body)
                         await stream.send(b"\x40\x02" + body[2 + size : 4 + size])

@@ -18,6 +18,7 @@ from agent.runtime.hub import Hub
 from agent.runtime.journal import Journal
 from agent.runtime.taps import Taps
 from agent.sinks import mqtt
+from agent.sinks.mqtt.faults import Fault
 from agent.sinks.mqtt.link import connected
 from agent.store.read import Reader
 
@@ -245,14 +246,16 @@ async def test_password_and_tls_with_client_certificates(tmp_path):
             counters,
         ):
             await until(lambda: counters.read("mqtt/errors") >= 1)
-            assert not counters.read("mqtt/connected")
+            assert counters.read("mqtt/fault") == Fault.TLS
+        async with daemon(tmp_path, tls_port, tls=True, ca_file=tmp_path / "ca.crt") as (_, counters):
+            await until(lambda: counters.read("mqtt/fault") == Fault.TURNED_AWAY)
         (tmp_path / "wrong").write_text("wrong")
         async with daemon(tmp_path, tls_port, tls=True, user="gw", password_file=tmp_path / "wrong", **names) as (
             _,
             counters,
         ):
             await until(lambda: counters.read("mqtt/errors") >= 1)
-            assert not counters.read("mqtt/connected")
+            assert counters.read("mqtt/fault") == Fault.REFUSED_US
         async with daemon(tmp_path, tls_port, tls=True, user="gw", password_file=tmp_path / "password", **names) as (
             journal,
             _,

@@ -1,5 +1,7 @@
 """The plan: order of points, routes, rules, the gateway's own asset, and keys that only change with their unit."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from config_files import CONTENT, CSV, TWIN, TWO, real_kinds_in_name, write
@@ -143,6 +145,13 @@ def test_the_gateway_is_an_asset_whose_addresses_are_meters(tmp_path):
     assert not any(name.startswith("opcua/") for name in own.names)
     assert len(set(own.names)) == len(own.names)
     assert own.modes.otherwise is Mode.RUNNING
+
+
+def test_the_catalogue_says_which_models_an_asset_runs(tmp_path):
+    made = planned(tmp_path)
+    rig, own = made.catalogue.parts[0], made.catalogue.parts[-1]
+    assert rig.models == {"twin": hashlib.sha256(CONTENT).hexdigest()}
+    assert own.models == {}
 
 
 def test_modes_and_context_are_the_engines(tmp_path):

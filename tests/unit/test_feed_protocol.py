@@ -25,7 +25,7 @@ def there_and_back(noun):
 @pytest.mark.parametrize(
     "noun",
     [
-        catalogue([Point("tank/lower/level", Role.MEASURED, unit="m", eu_lo=0.0, eu_hi=2.5)]),
+        catalogue([Point("tank/lower/level", Role.MEASURED, unit="m", eu_lo=0.0, eu_hi=2.5, trace=0.5)]),
         Request("r1", "ack", "tank/high", "anna", {"comment": "seen"}),
         Answer("r1", False, "no such alarm"),
         Beat("opcua", {"sessions": 2.0}),

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from dataclasses import replace
 
 import pydantic
 import pytest
@@ -55,14 +56,25 @@ def test_the_next_broker_has_its_turn_and_only_a_whole_round_makes_the_waits_gro
         waits.append(wait_s)
     assert turns == [0, 1, 2] * 10
     assert all(wait_s < 1 for n, wait_s in enumerate(waits) if n % 3 != 2)
-    assert min(waits[-1], waits[-4]) >= 10
-    assert max(waits) <= 30
+    assert min(waits[-1], waits[-4]) >= 5
+    assert max(waits) <= 15
+    assert all(after(Tries(failures=20), fault, 0, 1)[1] >= 30 for fault in (Fault.REFUSED_US, Fault.TLS))
 
 
 def test_a_connection_that_held_begins_at_the_first_and_one_that_did_not_leads_on():
     tried = Tries(turn=1, failures=7)
     assert after(tried, Fault.HUNG_UP, STEADY_NS + 1, 3)[0] == Tries(0, 1, 1, 0, Fault.HUNG_UP)
     assert after(tried, Fault.HUNG_UP, STEADY_NS - 1, 3)[0].turn == 2
+
+
+def test_a_connection_that_lived_for_seconds_makes_the_waits_begin_anew():
+    tried = Tries(failures=7)
+    for held_ns, failures in ((0, 8), (S, 8), (3 * S, 1)):
+        tries, wait_s = after(tried, Fault.HUNG_UP, held_ns, 1)
+        assert tries.failures == failures
+        assert (wait_s < 1) == (failures == 1)
+    assert after(tried, Fault.SILENT, S, 1, useful=True)[0].failures == 1
+    assert after(replace(tried, hung_up=2), Fault.HUNG_UP, 3 * S, 1)[0].failures == 8  # somebody pushes us out
 
 
 def test_being_pushed_out_waits_longer_each_time_until_it_was_calm():

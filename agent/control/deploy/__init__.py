@@ -7,3 +7,6 @@ starting.py    what to run at a start                             fleet.py     t
 Everything lies in the folder `fleet` of the state directory. One file says what runs (`state.json`, replaced whole by
 a rename): killed at any moment, the next start finds the old version or the new one, never a mixture.
 """
+
+# What may be asked of it (`fleet.py`).
+ORDERS = ("apply", "override", "end_override")

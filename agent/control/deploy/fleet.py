@@ -30,7 +30,6 @@ from agent.runtime.reported import Reported
 
 log = logging.getLogger(__name__)
 
-ORDERS = ("apply", "override", "end_override")
 TURN_S = 0.5
 STEADY_S, STEADY = 5.0, 0.25  # so long without a break it must be well, and at most that share of its time
 CHECK_S = 180.0

@@ -6,8 +6,9 @@
 <prefix>/raw/<asset>       raw history around alarms       <prefix>/answer   to what was asked on <prefix>/request
 
 form.py      where what goes                  payload.py, tags.py, envelope.py   what a message says
-link.py      one connection                   brokers.py   which broker, and when to try again
-session.py   what goes on on a connection     sending.py, bucket.py   from the journal to the broker
+client.py    the library, put right           link.py      one connection
+brokers.py   which broker, and when again     session.py   what goes on on a connection
+sending.py, bucket.py   from the journal to the broker     confirming.py   what the receiving end has
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 
@@ -27,9 +27,12 @@ from agent.sinks.mqtt.link import Link, connected
 
 log = logging.getLogger(__name__)
 
-BACKOFF = Backoff(first_s=0.5, longest_s=20.0)  # spread to 30 s at most
+BACKOFF = Backoff(first_s=0.5, longest_s=10.0)  # spread to 15 s at most
+REFUSED = Backoff(first_s=0.5, longest_s=60.0)  # somebody has to put something right
+NEEDS_SOMEBODY = {Fault.REFUSED_US, Fault.REFUSED_MESSAGE, Fault.TLS, Fault.FILE}
 PUSHED_OUT = Backoff(first_s=10.0, longest_s=300.0)
 STEADY_NS = 30_000_000_000
+LIVED_NS = 2_000_000_000
 CALM_NS = 600_000_000_000  # without being pushed out
 
 # A broker of MQTT 3.1.1 does not say why it hangs up: so many times in a row are somebody with our client id.
@@ -49,16 +52,21 @@ class Tries:
     fault: Fault = Fault.NONE
 
 
-def after(tries: Tries, fault: Fault, held_ns: int, brokers: int) -> tuple[Tries, float]:
-    """What to try next, after so many seconds. `held_ns`: so long there was a connection, 0 for none."""
+def after(tries: Tries, fault: Fault, held_ns: int, brokers: int, useful: bool = False) -> tuple[Tries, float]:
+    """What to try next, after so many seconds. `held_ns`: so long there was a connection, 0 for none; `useful`: some
+    records were acknowledged on it."""
     steady = held_ns > STEADY_NS
     before = Tries(taken_over=tries.taken_over if held_ns < CALM_NS else 0) if steady else tries
     hung_up = before.hung_up + 1 if fault is Fault.HUNG_UP and held_ns else 0
     pushed_out = fault is Fault.TAKEN_OVER or hung_up >= HUNG_UP_OFTEN
     turn = 0 if steady else (tries.turn + 1) % brokers
     taken_over, found = before.taken_over + pushed_out, Fault.TAKEN_OVER if pushed_out else fault
+    if (
+        useful or held_ns > LIVED_NS
+    ) and not pushed_out:  # a line that comes and goes is to be caught while it is there
+        before = replace(before, failures=0)
     rounds = 1 + before.failures // brokers  # one broker after the other is no reason to wait longer
-    wait_s = BACKOFF.wait_s(rounds if turn == 0 else 1)
+    wait_s = (REFUSED if fault in NEEDS_SOMEBODY else BACKOFF).wait_s(rounds if turn == 0 else 1)
     if fault is Fault.TAKEN_OVER:  # said by the broker; what only looks like it may be a line that comes and goes
         wait_s = PUSHED_OUT.wait_s(taken_over)
     return Tries(turn, before.failures + 1, hung_up, taken_over, found), wait_s
@@ -81,6 +89,7 @@ async def keep(config: Config, client_id: str, will: Callable[[], Out | None], s
     _begin(config.id)
     now: _Connection | None = None
     while True:
+        sent = counters.read(f"{config.id}/acknowledged") or 0
         try:
             now = now or await _opened(config, client_id, will(), tries.turn)
             now = await _used(config, client_id, will, session, now)
@@ -90,7 +99,8 @@ async def keep(config: Config, client_id: str, will: Callable[[], Out | None], s
             continue
         except OSError as error:
             held_ns, place = clock.now_ns() - now.since_ns if now else 0, config.places[tries.turn]
-            tries, wait_s = after(tries, _fault(error, now), held_ns, len(config.places))
+            useful = (counters.read(f"{config.id}/acknowledged") or 0) > sent
+            tries, wait_s = after(tries, _fault(error, now), held_ns, len(config.places), useful)
             _tell(config, tries, place, error)
             now = None
         finally:

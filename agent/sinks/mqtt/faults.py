@@ -17,6 +17,7 @@ class Fault(IntEnum):
     TAKEN_OVER = 6
     HUNG_UP = 7
     FILE = 8
+    TURNED_AWAY = 9
 
 
 WORDS = {
@@ -28,6 +29,7 @@ WORDS = {
     Fault.REFUSED_MESSAGE: "refuses a message or subscription: our rights or its quota",
     Fault.TAKEN_OVER: "another client seems to use our client id",
     Fault.HUNG_UP: "has closed the connection",
+    Fault.TURNED_AWAY: "hangs up before it lets us in: our certificate, or what stands between",
     Fault.FILE: "a file of ours cannot be read: password or certificate",
 }
 

@@ -50,7 +50,8 @@ def names_of(gateway: str, asset: str, names: tuple[str, ...], key: str) -> byte
 
 
 def birth(catalogue: Catalogue) -> bytes:
-    """Everything about the points: names, units, kinds, roles, ranges, in the order of the catalogue."""
+    """Everything about the points: names, units, kinds, roles, ranges, in the order of the catalogue; and which models
+    (SHA-256 of each file) speak of each asset."""
     head = json_of(
         {
             "gateway": catalogue.gateway,
@@ -63,6 +64,7 @@ def birth(catalogue: Catalogue) -> bytes:
                     "class": part.asset_class,
                     "path": list(part.path),
                     "period_s": part.period_s,
+                    "models": dict(part.models),
                 }
                 for part in catalogue.parts
             ],

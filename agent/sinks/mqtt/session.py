@@ -57,7 +57,6 @@ async def _turn(name: str, cursor: Cursor) -> None:
 async def _session(
     config: Config, taps: Taps, ask: Ask, said_as: Form, unconfirmed: Unconfirmed | None, link: Link
 ) -> None:
-    await say(link, said_as.hello)
     born = anyio.Event()
     try:
         with anyio.CancelScope() as beside:
@@ -89,13 +88,14 @@ def _incoming(
     # A platform with topics of its own hangs up on who listens to others.
     if taps.fleet is None or not said_as.other_topics:
         return (asked,)
-    from agent.sinks.mqtt import desired  # of a fleet only: it brings cryptography
+    from agent.sinks.mqtt import desired  # signatures: 10 MB that a gateway without a fleet does without
 
     return asked, partial(desired.run, config, taps, ask, link)
 
 
 async def _births(taps: Taps, said_as: Form, link: Link, born: anyio.Event) -> None:
-    """A birth for the catalogue, and for each that follows it."""
+    """First of all who is there; then a birth for the catalogue, and for each that follows it."""
+    await say(link, said_as.hello)
     async for noun in taps.latest():
         if isinstance(noun, Catalogue):
             await say(link, said_as.birth(noun))

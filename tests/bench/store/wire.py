@@ -28,7 +28,7 @@ from agent.runtime.hub import Hub
 from agent.runtime.journal import Journal
 from agent.runtime.taps import Taps
 from agent.sinks import mqtt
-from agent.sinks.mqtt.link import LIBRARYS_SHARE
+from agent.sinks.mqtt.client import LIBRARYS_SHARE
 
 DAY_S = 86400
 KEEPALIVE_S = 30
