@@ -110,6 +110,7 @@ async def _put_rows(db: Connection, records: Sequence[Record]) -> None:
     tags: dict[str, list[str]] = {"": [], **dict(await found.fetchall() if found else [])}
     told = [r for r in records if rows.key_of(r.tree) in tags]
     async with db.cursor() as cursor, cursor.copy(columns.COPY_ROWS) as copy:
+        copy.set_types(columns.ROW_TYPES)
         for record in told:
             for row in _rows(record, tags[rows.key_of(record.tree)]):
                 await copy.write_row(row)
