@@ -53,7 +53,11 @@ def ingest(
     database: Database = "",
     prefix: Annotated[str, typer.Option(help="What the gateways' topics begin with; + is any word.")] = "edgetwin/+",
     group: Annotated[
-        str, typer.Option(help="Receivers of one group share the records (MQTT 5); empty: each gets all.")
+        str,
+        typer.Option(
+            help="Receivers of one group share the records (MQTT 5); mosquitto keeps the share of one that is away. "
+            "Empty: each gets all."
+        ),
     ] = "edgetwin-ingest",
     client_id: ClientId = "",
     password_file: PasswordFile = None,

@@ -12,7 +12,10 @@ from agent.ingest.message import QUALITY, Record
 
 EPOCH_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 KEY = ("gateway", "epoch", "seq")
-COPY_ROWS = "COPY edgetwin.tag_summary (time, gateway, asset, tag, min, mean, max, last, std, good, epoch, seq) FROM STDIN (FORMAT BINARY)"
+COPY_ROWS = (
+    "COPY edgetwin.tag_summary (time, gateway, asset, tag, min, mean, max, last, std, good, epoch, seq)"
+    " FROM STDIN (FORMAT BINARY)"
+)
 ROW_TYPES = ("timestamptz", "text", "text", "text", *["float8"] * 6, "int4", "int8")
 
 Value = Callable[[Record], Any]

@@ -3,8 +3,8 @@
     python tests/bench/store/receive.py --records 4000 --rounds 3
 
 Summaries of 100 tags (columns, compressed) and events, half and half; mosquitto and PostgreSQL of our own. The bare
-loop subscribes with QoS 1, lets the library acknowledge what has not been stored, and inserts each batch in one transaction:
-no hash, no key, no rows for charts, no gaps. Both in one run, one after the other, on the same messages.
+loop subscribes with QoS 1, lets the library acknowledge what has not been stored, and inserts each batch in one
+transaction: no hash, no key, no rows for charts, no gaps. Both in one run, one after the other, on the same messages.
 """
 
 import argparse
