@@ -12,7 +12,7 @@ from agent.control.deploy.shelf import Shelf
 from agent.runtime.admission import keys
 
 YAML = """\
-gateway: {id: hall-2, managed: fleet, confirm_s: 3}
+gateway: {id: hall-2, managed: fleet, confirm_s: 8}
 classes:
   any@1:
     tags: tags.csv

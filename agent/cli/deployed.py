@@ -40,6 +40,8 @@ def loaded(place: Place, settings: Mapping[str, str]) -> tuple[Loaded, Fleet]:
 
     state_dir = place.shelf.folder.parent
     start = starting.begun(place.shelf, place.local, clock.boot_id())
+    if start.now.in_force and starting.fingerprint(place.local) != start.now.local_sha256:
+        log.warning("fleet: %s was edited, and is not in force: see edgetwin fleet override", place.local)
     while start.now.in_force:
         try:
             found = load(start.file, state_dir, lenient=True)

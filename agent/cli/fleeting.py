@@ -69,6 +69,8 @@ def _ask(place: Place, do: str, target: str, args: dict[str, str], absent: str) 
         answer = asyncio.run(feeding.ask(_socket(place), do, target, args))
     except ConnectionError as error:
         fail(f"{error}; {absent}", 3)
+    except TimeoutError:
+        fail("the daemon did not answer in time; see edgetwin fleet status", 3)
     if not answer.ok:
         fail(answer.text)
     typer.echo(answer.text)

@@ -47,10 +47,14 @@ class Soak:
     def text(self):
         return (self.folder / "daemon.log").read_text(errors="replace")
 
-    def send(self):
+    def send(self, kind=""):
         self.version += 1
-        kind = "good" if self.version == 1 else self.random.choice(["good", "good", "cut off", "wrong"])
-        yaml = {"good": self.yaml, "cut off": self.yaml.partition("sinks:")[0], "wrong": self.yaml + "more: 1\n"}[kind]
+        kind = kind or ("good" if self.version == 1 else self.random.choice(["good", "good", "cut off", "wrong"]))
+        yaml = {
+            "good": self.yaml,
+            "cut off": self.yaml.partition("sinks:")[0].replace("confirm_s: 8", "confirm_s: 3"),
+            "wrong": self.yaml + "more: 1\n",
+        }[kind]
         made = bundle(self.version, {"edgetwin.yaml": yaml, "tags.csv": f"{CSV}a,t{self.version},input:1,uint16\n"})
         path = self.folder / "message"
         path.write_bytes(manifests.packed(made))
@@ -78,6 +82,20 @@ class Soak:
         assert not now.in_force or self.place.shelf.configuration(now.in_force).exists()
         assert "Traceback" not in self.text(), self.text()[-3000:]
 
+    def crash_loop(self):
+        """A good version, killed at each of its starts before it can be confirmed; how many there were, and the end."""
+        self.send("good")
+        good, starts = self.place.shelf.state().running, 0
+        until(lambda: self.place.shelf.state().trial, 60, 0.01)
+        while (trial := self.place.shelf.state().trial) and starts < 10:
+            log = self.text().count(f"{trial} is in force")
+            until(lambda trial=trial, log=log: self.text().count(f"{trial} is in force") >= max(1, log), 60, 0.01)
+            starts = self.text().count(f"{trial} is in force")
+            self.kill()
+        last = until(self.ended, 60)
+        assert self.place.shelf.state().in_force == good
+        return {"starts": starts, "end": last["state"], "reason": last["reason"]}
+
     def run(self, kills):
         broker = subprocess.Popen([tool("mosquitto"), "-c", self.folder / "mosquitto.conf"], stderr=subprocess.DEVNULL)
         try:
@@ -94,7 +112,8 @@ class Soak:
                 self.kill()
             last = until(self.ended, 90)
             self.ends[f"end: {last['state']}"] += 1
-            return {"kills": kills, "versions": self.version, **dict(sorted(self.ends.items())), "last": last["state"]}
+            loop = self.crash_loop()
+            return {"kills": kills, "versions": self.version, **dict(sorted(self.ends.items())), "crash loop": loop}
         finally:
             for process in (self.daemon, broker):
                 process.kill()

@@ -193,3 +193,111 @@ async def test_a_gateway_that_manages_itself_takes_no_version():
     answer = await gate_of(None, told).ask(Request("1", "apply", "x.bundle", "cloud:hall-2"))
     assert (answer.ok, "managed: local" in answer.text) == (False, True)
     assert "refused" in told[0]
+
+
+WELL = Vitals(frozenset({"cloud", "asset rig"}), frozenset({"cloud", "asset rig"}))
+ILL = Vitals(frozenset({"cloud", "asset rig"}), frozenset({"asset rig"}))
+
+
+async def until_again(fleet, vitals=WELL, told=None):
+    """The daemon's part: run until it is to start again; what a start finds then."""
+    stop = anyio.Event()
+    with anyio.fail_after(10):
+        await fleet.run(lambda: vitals, gate_of(fleet, []).ask, (told if told is not None else []).append, stop)
+    assert stop.is_set()
+    return fleet.now
+
+
+def started(made, confirm_s=3.0):
+    """A start of the daemon, as far as versions go."""
+    return Fleet(made, starting.begun(made.shelf, made.local, "boot").now, confirm_s)
+
+
+@pytest.mark.anyio
+async def test_it_waits_for_its_time_is_checked_tried_and_taken_back_with_the_cloud(tmp_path, monkeypatch):
+    made, told, now = place(tmp_path), [], [NOW]
+    monkeypatch.setattr(making, "wall", lambda: now[0])
+    fleet = started(made)
+    name = hand_in(made, bundle(1, not_before="2026-11-25T02:00:00Z"))
+    assert (await fleet.obey(Request("1", "apply", name, "cloud:hall-2"))).ok
+
+    async def passing():
+        async for tree in fleet.reported.latest():
+            if tree["reason"] == "waits until 2026-11-25T02:00:00Z":
+                now[0] = NOW + datetime.timedelta(hours=3)
+                return
+
+    async def right(folder):
+        return ""
+
+    monkeypatch.setattr(fleet, "_checked", right)
+    async with anyio.create_task_group() as group:
+        group.start_soon(passing)
+        tried = await until_again(fleet, told=told)
+    assert (tried.state, states.version_of(tried.trial), tried.well) == ("applying", 1, ("asset rig", "cloud"))
+    assert any("is tried, instead of the local file" in event.text for event in told)
+    back = await until_again(started(made, 0.2), ILL)
+    assert (back.state, back.in_force) == ("rolled_back", "")
+    assert back.reason.endswith("not well within 0.2 s: cloud")
+
+
+@pytest.mark.anyio
+async def test_what_the_check_refuses_is_not_tried_and_does_not_stay_on_the_disk(tmp_path, monkeypatch):
+    made = place(tmp_path)
+    fleet = started(made)
+
+    async def wrong(folder):
+        return "edgetwin.yaml:1:1: wrong"
+
+    monkeypatch.setattr(fleet, "_checked", wrong)
+    assert (await fleet.obey(Request("1", "apply", hand_in(made, bundle(1)), "cloud:hall-2"))).ok
+    async with anyio.create_task_group() as group:
+        group.start_soon(fleet.run, lambda: WELL, gate_of(fleet, []).ask, lambda event: None, anyio.Event())
+        with anyio.fail_after(5):
+            async for tree in fleet.reported.latest():
+                if tree["state"] == "refused":
+                    break
+            while list(made.shelf.versions.iterdir()):
+                await anyio.sleep(0.01)
+        group.cancel_scope.cancel()
+    assert (tree["reason"], tree["desired"], tree["running"]) == ("edgetwin.yaml:1:1: wrong", 1, None)
+    assert not fleet.again
+
+
+@pytest.mark.anyio
+async def test_while_one_is_checked_whoever_asks_is_answered_and_a_newer_one_takes_its_place(tmp_path, monkeypatch):
+    made, checked, may_end = place(tmp_path), [], anyio.Event()
+    fleet = started(made)
+
+    async def slow(folder):
+        checked.append(states.version_of(folder))
+        if len(checked) == 1:
+            await may_end.wait()
+        return ""
+
+    monkeypatch.setattr(fleet, "_checked", slow)
+    assert (await fleet.obey(Request("1", "apply", hand_in(made, bundle(1)), "cloud:hall-2"))).ok
+    async with anyio.create_task_group() as group:
+        group.start_soon(until_again, fleet)
+        with anyio.fail_after(5):
+            while not checked:
+                await anyio.sleep(0.01)
+            assert (await fleet.obey(Request("2", "apply", hand_in(made, bundle(2)), "cloud:hall-2"))).ok
+        may_end.set()
+    assert checked == [1, 2]
+    assert states.version_of(fleet.now.trial) == 2
+
+
+@pytest.mark.anyio
+async def test_a_disk_that_is_full_is_an_answer_and_changes_nothing(tmp_path, monkeypatch):
+    made = place(tmp_path)
+    fleet = started(made)
+
+    def full(path, content, mode):
+        raise OSError(28, "No space left on device")
+
+    name = hand_in(made, bundle(1))
+    monkeypatch.setattr(making, "put", full)
+    answer = await fleet.obey(Request("1", "apply", name, "cloud:hall-2"))
+    assert (answer.ok, "No space left" in answer.text) == (False, True)
+    assert fleet.now.desired == 0

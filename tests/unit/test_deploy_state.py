@@ -111,6 +111,16 @@ def test_what_waited_for_the_end_of_an_override_is_still_what_is_spoken_of():
     assert (now.state, now.about, states.version_of(now.candidate)) == ("staged", made.digest[:16], 2)
 
 
+def test_each_report_speaks_of_one_version_while_another_is_on_its_way():
+    first, second = tried(Deployment(), 1), bundle(2)
+    both = states.accepted(first, manifests.read(second.text), second.digest, "office")
+    assert (both.waiting, both.about) == (True, second.digest[:16])
+    for over, state in ((states.confirmed(both), "confirmed"), (states.fallen_back(both, "not well"), "rolled_back")):
+        assert (over.state, over.about, over.desired, over.waiting) == (state, bundle(1).digest[:16], 2, True)
+        there = states.staged(over, f"v2-{second.digest[:16]}")
+        assert (there.state, there.about, there.waiting) == ("staged", second.digest[:16], False)
+
+
 def test_a_local_configuration_that_is_not_well_ends_its_override():
     now = states.overridden(confirmed(Deployment(), 1), ALICE, "local-abc")
     now = states.begun(states.applying(now, frozenset(), frozenset()), "boot-1")
@@ -121,6 +131,8 @@ def test_a_local_configuration_that_is_not_well_ends_its_override():
 def test_it_is_read_as_it_was_written():
     now = replace(states.overridden(tried(Deployment(), 3), replace(ALICE, promoted=("promote a/b",))), ill=("x", "y"))
     assert states.read(states.written(now)) == now
+    later = states.written(now).replace(b'"desired"', b'"new": [1], "desired"').replace(b'"by"', b'"new": 2, "by"')
+    assert states.read(later) == now, "what a later release knew besides"
 
 
 def test_health_asks_for_what_was_well_and_for_all_that_is_ours():

@@ -42,6 +42,15 @@ def test_numbers_are_exact_and_what_is_none_is_null(values):
     assert back == [value if np.isfinite(value) else None for value in values]
 
 
+@given(MEASURED, st.floats(0, 1e6))
+def test_a_mean_is_told_to_a_thousandth_of_the_spread_or_to_ten_digits(mean, std):
+    window = summary(("a",), [0.0], [mean], [0.0], [0.0], [std], [1.0])
+    said = json.loads(named(window, ("mean",)))["a"]["mean"]
+    assert abs(said - mean) <= max(1e-3 * std, 1e-9 * abs(mean))
+    digits = len(repr(said).replace(".", "").strip("0-").split("e")[0])
+    assert digits <= 10 or abs(mean) > 1e16 or abs(mean) < 1e-4
+
+
 def test_every_tag_has_its_own_figures():
     names = ("pump/flow", 'odd "name" \\ ä')
     said = named(summary(names, [1.0, np.nan], [1.5, np.nan], [2.0, np.nan], [2.0, np.nan], [0.5, np.nan], [1.0, 0.0]))

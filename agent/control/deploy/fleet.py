@@ -32,8 +32,9 @@ log = logging.getLogger(__name__)
 
 ORDERS = ("apply", "override", "end_override")
 TURN_S = 0.5
-STEADY_S = 5.0  # so long without a break it must be well
+STEADY_S, STEADY = 5.0, 0.25  # so long without a break it must be well, and at most that share of its time
 CHECK_S = 180.0
+POLITELY = "import os; os.nice(10); from agent.cli import main; main()"  # acquisition comes first
 DRIFT_S = 30.0
 GATEWAY = "gateway"
 
@@ -49,7 +50,7 @@ class Fleet:
         self._place, self._confirm_s, self._runs = place, confirm_s, now.in_force
         self._one = anyio.Lock()
         self._refusal: Refused | None = None
-        self._begun_ns = self._worse_ns = clock.now_ns()
+        self._begun_ns = self._worse_ns = 0
         self._drift: list[dict[str, Any]] = []
         self._noted: Mapping[str, Any] = {}
         self._looked_ns = 0
@@ -108,7 +109,10 @@ class Fleet:
         stop: anyio.Event,
     ) -> None:
         """Take what lies in `incoming`; then turn until the daemon is to start again, which `stop` is told."""
+        self._begun_ns = self._begun_ns or clock.now_ns()  # a run before this one may have met a full disk
+        self._worse_ns = clock.now_ns()
         self._tell()
+        await self._tidy()
         for path in sorted(self._place.shelf.incoming.glob("*.bundle")):
             await ask(Request(f"incoming-{path.name}", "apply", path.name, "whoever put it there"))
         while not self.again:
@@ -116,35 +120,37 @@ class Fleet:
                 await self._end_override(ask)
             async with self._one:
                 await self._told(audit)
-                await self._turn(vitals)
+                due = await self._turn(vitals)
                 await self._look()
                 await self._note()
+            if due:  # without the lock: a check takes its time, and whoever asks meanwhile is answered
+                await self._apply(due, await self._checked(due), vitals)
             await anyio.sleep(0 if self.again else TURN_S)
         await self._told(audit)
         await self._note()
         stop.set()
 
-    async def _turn(self, vitals: Callable[[], Vitals]) -> None:
-        """One look at what is tried, or at what is staged."""
+    async def _turn(self, vitals: Callable[[], Vitals]) -> str:
+        """One look at what is tried, or at what is staged; the folder of what is to be checked now, if any."""
         if self.now.trial:
             await self._judge(vitals())
         elif self.now.starts and clock.now_ns() - self._begun_ns > self._confirm_s * 1e9:
             await self._keep(states.lasted(self.now))
         elif self.now.candidate and not await self._held():
-            await self._apply(vitals)
+            await self._keep(states.validating(self.now))
+            return self.now.candidate
+        return ""
 
     async def _judge(self, now: Vitals) -> None:
-        """Confirm a trial once it has been well for a while, or go back when its time is over."""
+        """Confirm a trial once it has been well for a while, or go back when its time is over and it is not."""
         now_ns, wrong = clock.now_ns(), worse(self.now.well, self.now.ill, now)
-        if wrong:
-            self._worse_ns = now_ns
-        elif now_ns - self._worse_ns >= min(STEADY_S, 0.5 * self._confirm_s) * 1e9:
+        if not wrong and now_ns - self._worse_ns >= min(STEADY_S, STEADY * self._confirm_s) * 1e9:
             await self._keep(states.confirmed(self.now))
-            await to_thread.run_sync(self._place.shelf.tidy, self.now.folders)
-            return
-        if now_ns - self._begun_ns > self._confirm_s * 1e9:
-            reason = f"not well within {self._confirm_s:g} s: {', '.join(wrong) or 'it never was for long enough'}"
+            await self._tidy()
+        if wrong and now_ns - self._begun_ns > self._confirm_s * 1e9:
+            reason = f"not well within {self._confirm_s:g} s: {', '.join(wrong)}"
             await self._keep(states.fallen_back(self.now, reason))
+        self._worse_ns = now_ns if wrong else self._worse_ns
 
     async def _held(self) -> bool:
         """Whether what is staged must wait, which the report says."""
@@ -161,16 +167,19 @@ class Fleet:
             self._tell()
         return bool(reason)
 
-    async def _apply(self, vitals: Callable[[], Vitals]) -> None:
-        """Validate in a child; then the next start tries it."""
-        await self._keep(states.validating(self.now))
-        why = await self._checked(self.now.candidate)
-        if why:
+    async def _apply(self, checked: str, why: str, vitals: Callable[[], Vitals]) -> None:
+        """The next start tries what was checked, or it is refused, unless something newer came meanwhile."""
+        async with self._one:
+            if self.now.candidate != checked:
+                return
+            if not why:
+                now = vitals()
+                await self._keep(states.applying(self.now, now.well, now.ill))
+                return
+            ours = states.version_of(checked) is None
             refused = states.refused(self.now, why)
-            await self._keep(refused if refused.override is None else states.override_over(refused, "it was refused"))
-            return
-        now = vitals()
-        await self._keep(states.applying(self.now, now.well, now.ill))
+            await self._keep(states.override_over(refused, "it was refused") if ours else refused)
+            await self._tidy()
 
     async def _checked(self, folder: str) -> str:
         """Why a version cannot run here, as `edgetwin check` says in a process of its own; "" where it can."""
@@ -178,7 +187,7 @@ class Fleet:
         try:
             file = await to_thread.run_sync(place.shelf.configuration, folder)
             options = ("--state-dir", str(place.shelf.folder.parent), "--gateway", place.gateway)
-            command = [sys.executable, "-m", "agent.cli", "check", str(file), *options]
+            command = [sys.executable, "-c", POLITELY, "check", str(file), *options]
             with anyio.fail_after(CHECK_S):
                 done = await anyio.run_process(command, check=False)
         except (OSError, ValueError) as error:
@@ -206,6 +215,10 @@ class Fleet:
             self._drift = await to_thread.run_sync(partial(drift, self._place, self.now))
             self._looked_ns = clock.now_ns()
             self._tell()
+
+    async def _tidy(self) -> None:
+        """Remove versions that nobody needs any more."""
+        await to_thread.run_sync(self._place.shelf.tidy, self.now.folders)
 
     async def _keep(self, after: Deployment) -> None:
         """Write it, believe it, say it."""

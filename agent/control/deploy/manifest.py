@@ -32,7 +32,7 @@ CONFIGURATION = frozenset({".yaml", ".yml", ".csv"})
 MODEL = frozenset({".json", ".onnx", ".sig"})
 
 MOST_FILES = 256
-LARGEST_BYTES = 64_000_000  # of all files of a version
+LARGEST_BYTES = 32_000_000  # of all files of a version
 LARGEST_MANIFEST = 128 * 1024
 LARGEST_BUNDLE = 2 * LARGEST_BYTES
 CHUNK_BYTES = 64 * 1024

@@ -62,7 +62,7 @@ def offer(place: Place, now: Deployment, name: str) -> Outcome:
     why = states.why_not(now, manifest, bundle.digest, place.gateway)
     if why:
         raise Refused(why, bundle.digest)
-    if bundle.digest == now.digest and (now.candidate or now.state != "staged"):
+    if bundle.digest == now.digest and not now.waiting:
         return Outcome(now, f"version {manifest.version} is known already: {now.state} {now.reason}".rstrip())
     if bundle.digest != now.digest:
         now = _accepted(place, now, manifest, bundle.digest, who)

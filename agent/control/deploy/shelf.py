@@ -61,16 +61,24 @@ class Shelf:
                 path.chmod(0o750)
 
     def state(self) -> Deployment:
-        """Where this gateway stands. A file that cannot be read is set aside: the daemon starts with its own file."""
-        path = self.folder / "state.json"
+        """Where this gateway stands. OSError; ValueError where the file is damaged."""
         try:
-            return states.read(path.read_bytes())
+            return states.read((self.folder / "state.json").read_bytes())
         except FileNotFoundError:
             return Deployment()
+
+    def state_or_new(self) -> Deployment:
+        """The same for the daemon: a damaged file is set aside, and it starts with its own file."""
+        path = self.folder / "state.json"
+        try:
+            return self.state()
         except ValueError as error:
             log.error("%s: %s; set aside as state.json.corrupt", path, error)
             path.replace(path.with_suffix(".json.corrupt"))
             return states.noted(Deployment(reason=str(error)), f"state.json was damaged: {error}")
+        except OSError as error:
+            log.error("%s: %s", path, error.strerror)
+            return Deployment(reason=str(error))
 
     def keep(self, now: Deployment) -> None:
         """Write where it stands, whole or not at all, and lastingly. OSError."""

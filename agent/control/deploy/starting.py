@@ -26,7 +26,7 @@ class Start:
 def begun(shelf: Shelf, local: Path, boot: str) -> Start:
     """The next thing to try. A version that is not whole any more gives way at once; the local file is never judged
     here, and a disk that does not keep the count does not keep the daemon from starting."""
-    return _whole(shelf, local, _kept(shelf, states.begun(_looked_at(shelf.state(), local), boot)))
+    return _whole(shelf, local, _kept(shelf, states.begun(_looked_at(shelf.state_or_new(), local), boot)))
 
 
 def gone_on(shelf: Shelf, start: Start, local: Path, why: str) -> Start:

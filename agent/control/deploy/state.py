@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from agent.control.deploy.manifest import CONFIGURATION, MODEL, Manifest
@@ -36,8 +36,8 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """desired: the greatest version accepted so far, `digest` of its manifest. about: first digits of the manifest of
-    which state and reason speak. Folders (of `versions`): candidate is
+    """desired: the greatest version accepted so far, `digest` of its manifest; waiting: for its files. about: first
+    digits of the manifest of which state and reason speak. Folders (of `versions`): candidate is
     staged, trial runs and is not confirmed, running was confirmed, previous ran before it; "" is none, or the file that
     the daemon was started with. starts: of what is in force, that did not last, in `boot`. well, ill: what was and what
     was not well before the trial. local_sha256: of the file that the daemon was started with, when last looked at.
@@ -45,6 +45,7 @@ class Deployment:
 
     desired: int = 0
     digest: str = ""
+    waiting: bool = False
     about: str = ""
     state: str = "local"
     reason: str = ""
@@ -75,6 +76,11 @@ class Deployment:
 def folder_of(manifest: Manifest, digest: str) -> str:
     """The name of a version's folder."""
     return f"v{manifest.version}-{digest[:ABOUT]}"
+
+
+def _about(folder: str) -> str:
+    """The first digits of a folder's manifest."""
+    return folder.rpartition("-")[2]
 
 
 def version_of(folder: str) -> int | None:
@@ -108,23 +114,25 @@ def step_of(before: Manifest | None, after: Manifest) -> str:
 def accepted(now: Deployment, manifest: Manifest, digest: str, who: str) -> Deployment:
     """It is wanted from now on; its files may still be on their way."""
     after = replace(now, desired=manifest.version, digest=digest, candidate="", state="staged", reason="")
-    after = replace(after, about=digest[:ABOUT])
+    after = replace(after, about=digest[:ABOUT], waiting=True)
     return noted(after, f"version {manifest.version} accepted, signed by {who}")
 
 
 def staged(now: Deployment, folder: str) -> Deployment:
     """All its files lie on the disk."""
-    return noted(replace(now, candidate=folder, state="staged", reason=""), f"{folder} staged")
+    after = replace(now, candidate=folder, waiting=False, state="staged", reason="", about=_about(folder))
+    return noted(after, f"{folder} staged")
 
 
 def validating(now: Deployment) -> Deployment:
     """It is being checked, in a process of its own."""
-    return replace(now, state="validating", reason="", about=now.candidate.rpartition("-")[2])
+    return replace(now, state="validating", reason="", about=_about(now.candidate))
 
 
 def refused(now: Deployment, reason: str) -> Deployment:
     """It is not going to run. What runs, runs on."""
-    return noted(replace(now, candidate="", state="refused", reason=reason), f"{now.candidate} refused: {reason}")
+    what = now.candidate or f"version {now.desired}"
+    return noted(replace(now, candidate="", waiting=False, state="refused", reason=reason), f"{what} refused: {reason}")
 
 
 def applying(now: Deployment, well: frozenset[str], ill: frozenset[str]) -> Deployment:
@@ -136,7 +144,7 @@ def applying(now: Deployment, well: frozenset[str], ill: frozenset[str]) -> Depl
 
 def confirmed(now: Deployment) -> Deployment:
     """The trial does as well as what ran before: it stays. What a local override brought stays until that ends."""
-    after = replace(now, trial="", starts=0, well=(), ill=())
+    after = replace(now, trial="", starts=0, well=(), ill=(), about=_about(now.trial))
     if version_of(now.trial) is None and now.override is not None:
         after = replace(after, override=replace(now.override, folder=now.trial), state="confirmed", reason="")
     else:
@@ -162,7 +170,8 @@ def lasted(now: Deployment) -> Deployment:
 
 def fallen_back(now: Deployment, reason: str) -> Deployment:
     """What is in force gives way to what ran before it: trial, then override, then running."""
-    after, gone = replace(now, state="rolled_back", reason=f"{now.in_force}: {reason}", starts=0), now.in_force
+    gone = now.in_force
+    after = replace(now, state="rolled_back", reason=f"{gone}: {reason}", about=_about(gone), starts=0)
     if now.trial:
         ours = version_of(now.trial) is None
         after = replace(after, trial="", well=(), ill=(), override=None if ours else now.override)
@@ -178,7 +187,7 @@ def overridden(now: Deployment, override: Override, folder: str = "") -> Deploym
     text = f"local override by {override.by} until {override.until}: {override.reason}"
     after = replace(now, override=override)
     if folder:
-        after = replace(after, candidate=folder, about=folder.rpartition("-")[2], state="staged", reason="")
+        after = replace(after, candidate=folder, about=_about(folder), state="staged", reason="")
     return noted(after, text)
 
 
@@ -190,7 +199,7 @@ def override_over(now: Deployment, why: str) -> Deployment:
     after = replace(now, override=None, candidate="" if ours else now.candidate, starts=0)
     if now.override.folder and not after.candidate:
         state = "confirmed" if now.running else "local"
-        after = replace(after, state=state, reason="", about=now.running.rpartition("-")[2])
+        after = replace(after, state=state, reason="", about=_about(now.running))
     return noted(after, f"local override by {now.override.by} is over: {why}")
 
 
@@ -205,14 +214,20 @@ def written(now: Deployment) -> bytes:
 
 
 def read(content: bytes) -> Deployment:
-    """From JSON. ValueError where it is none of ours."""
+    """From JSON; what a later release knew besides is left out. ValueError where it is none of ours."""
     try:
         tree: dict[str, Any] = json.loads(content)
-        lists = {name: tuple(value) for name, value in tree.items() if isinstance(value, list)}
-        return Deployment(**{**tree, **lists, "override": _override(tree.get("override"))})
-    except (AttributeError, RecursionError, TypeError, ValueError) as error:
+        known = {field.name for field in fields(Deployment)}
+        kept: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in tree.items() if name in known
+        }
+        return Deployment(**{**kept, "override": _override(tree.get("override"))})
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"no state of a deployment: {error}") from None
 
 
 def _override(tree: Mapping[str, Any] | None) -> Override | None:
-    return None if tree is None else Override(**{**tree, "promoted": tuple(tree["promoted"])})
+    if tree is None:
+        return None
+    known = {field.name for field in fields(Override)}
+    return Override(**{**{name: tree[name] for name in known & tree.keys()}, "promoted": tuple(tree["promoted"])})

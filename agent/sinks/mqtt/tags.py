@@ -17,14 +17,15 @@ import numpy as np
 from agent.core.nouns import F8, Summary
 from agent.sinks.mqtt import FIGURES, Figure
 
-MEAN_DIGITS, STD_DIGITS, SHARE_DIGITS = 10, 6, 4
+MEAN_DIGITS, STD_DIGITS, SHARE_DIGITS = 10, 4, 4
+MEAN_BEYOND_STD = 4  # a mean is told to a thousandth of the spread or finer
 
 # Powers of ten that a float64 holds exactly.
 POWERS = np.array([float(f"1e{k}") for k in range(23)])
 
 COLUMN: dict[Figure, Callable[[Summary], F8]] = {
     "min": lambda summary: summary.min,
-    "mean": lambda summary: rounded(summary.mean, MEAN_DIGITS),
+    "mean": lambda summary: rounded(summary.mean, mean_digits(summary)),
     "max": lambda summary: summary.max,
     "last": lambda summary: summary.last,
     "std": lambda summary: rounded(summary.std, STD_DIGITS),
@@ -79,7 +80,15 @@ def numbers(column: F8) -> list[str]:
     return said
 
 
-def rounded(column: F8, digits: int) -> F8:
+def mean_digits(summary: Summary) -> F8:
+    """How many digits each mean is worth, f8[n]: those down to a thousandth of the standard deviation, at most ten."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.floor(np.log10(np.abs(summary.mean))) - np.floor(np.log10(summary.std)) + MEAN_BEYOND_STD
+    digits: F8 = np.clip(np.nan_to_num(found, nan=MEAN_DIGITS), 1, MEAN_DIGITS)
+    return digits
+
+
+def rounded(column: F8, digits: int | F8) -> F8:
     """f8[n] with so many significant digits: the float64 nearest to each decimal, so that it is written as short.
 
     An integer of so few digits and a power of ten below 1e23 are exact in float64, so that their quotient or product
@@ -87,7 +96,7 @@ def rounded(column: F8, digits: int) -> F8:
     """
     usable = np.isfinite(column) & (column != 0)
     x = np.where(usable, column, 1.0)
-    shift = digits - 1 - np.floor(np.log10(np.abs(x))).astype(np.int64)
+    shift = (digits - 1 - np.floor(np.log10(np.abs(x)))).astype(np.int64)
     power = POWERS[np.minimum(np.abs(shift), len(POWERS) - 1)]
     with np.errstate(over="ignore"):  # of what stays as it is
         short = np.where(shift >= 0, np.rint(x * power) / power, np.rint(x / power) * power)
