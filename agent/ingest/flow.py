@@ -101,6 +101,8 @@ class Database:
         content = content_of(arrived, refused)
         try:
             self.counts += await tables.put(db, content)
+            while content.names and await tables.put_pending_rows(db, sorted(content.names)):
+                pass
         except REFUSALS as error:
             if refused:
                 raise

@@ -159,8 +159,8 @@ def _sealed(text: str) -> str:
 
 def _names(tree: Mapping[str, Any]) -> Names:
     key, tags = _word(tree, "names"), tree.get("tags")
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise RefusedError("tags: expected a list of names")
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags) or len({*tags}) < len(tags):
+        raise RefusedError("tags: expected a list of names, each once")
     found = hashlib.sha256("\n".join(tags).encode()).hexdigest()[:16]
     if found != key:
         raise RefusedError(f"its tags have the key {found}, it says {key}")
