@@ -102,7 +102,9 @@ async def test_a_message_that_cannot_be_read_is_kept_with_its_reason_and_stops_n
     ]
     wrong += [("event/pump", event(4)), ("names/tank", b'{"names":"0","tags":[]}'), ("birth", b"[]")]
     wrong += [("event/tank", sealed(json.loads(event(5)) | {"seq": -1, "hash": 0}))]
-    wrong += [("summary/tank", summary(6, ["".join(map(chr, range(256, 6000)))]))]  # no index holds such a name
+    long = "".join(map(chr, range(256, 6000)))
+    wrong += [("event/tank", event(7, gateway=long)), (f"event/{long}", event(8, asset=long)), (f"event/{long}", b"?")]
+    wrong += [("summary/tank", summary(6, [long]))]  # no index holds such a name
     async with receiving(chosen(broker.port, url)):
         await publish(broker.port, *wrong, ("event/tank", strange), ("event/tank", event(9)), *wrong)
         await until_rows(url, "SELECT count(*), sum(times) FROM edgetwin.rejected", [(len(wrong), 2 * len(wrong))])
