@@ -24,7 +24,7 @@ COUNT = "SELECT count(*), count(DISTINCT seq) FROM edgetwin.event"
 
 @pytest.fixture(scope="module")
 def postgres():
-    with Postgres() as server:
+    with Postgres("fsync=off") as server:  # a killed process loses nothing by that, only a power cut
         yield server
 
 
