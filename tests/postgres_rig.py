@@ -99,7 +99,7 @@ class Postgres:
         """The URL of an empty database."""
         name = f"test{next(NUMBERS)}"
         with psycopg.connect(self.url(), autocommit=True) as db:
-            db.execute(f"CREATE DATABASE {name} STRATEGY = file_copy")
+            db.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
     def kill(self, how=signal.SIGKILL):

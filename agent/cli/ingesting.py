@@ -53,7 +53,11 @@ def ingest(
     database: Database = "",
     prefix: Annotated[str, typer.Option(help="What the gateways' topics begin with; + is any word.")] = "edgetwin/+",
     group: Annotated[
-        str, typer.Option(help="Receivers of one group share the records (MQTT 5); empty: each gets all.")
+        str,
+        typer.Option(
+            help="Receivers of one group share the records (MQTT 5); mosquitto keeps the share of one that is away. "
+            "Empty: each gets all."
+        ),
     ] = "edgetwin-ingest",
     client_id: ClientId = "",
     password_file: PasswordFile = None,
@@ -127,7 +131,7 @@ def resend(
     import anyio
     import psycopg
 
-    from agent.ingest import options
+    from agent.ingest import missing, options
 
     credentials = options.Credentials(password_file, ca_file, cert_file, key_file)
     try:
@@ -135,8 +139,10 @@ def resend(
         good = anyio.run(_resend, asked, gateway)
     except options.OptionError as error:
         fail(str(error), 2)
-    except (psycopg.Error, OSError) as error:
-        fail(" ".join(str(error).split()), 3)
+    except (psycopg.Error, missing.SchemaError) as error:
+        fail(f"database: {' '.join(str(error).split())}", 3)
+    except OSError as error:
+        fail(f"--broker {broker}: {error}", 3)
     raise typer.Exit(0 if good else 1)
 
 

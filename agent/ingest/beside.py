@@ -14,6 +14,7 @@ from agent.ingest.message import Birth, Name, Names
 from agent.ingest.rows import number
 
 LARGEST_KEPT = 1 << 20
+LONGEST_TOPIC = 500  # characters: an index must hold it
 MOST_REJECTED = 10_000
 
 
@@ -85,7 +86,7 @@ async def put_names(db: Connection, names: Iterable[Names]) -> None:
 
 async def put_rejected(db: Connection, rejected: Sequence[Rejected]) -> None:
     """Keep what could not be read. What comes again is counted; the oldest make room, but for records."""
-    rows = {(r.topic, hashlib.sha256(r.payload).hexdigest()): r for r in rejected}
+    rows = {(clean(r.topic)[:LONGEST_TOPIC], hashlib.sha256(r.payload).hexdigest()): r for r in rejected}
     if not rows:
         return
     await db.execute(

@@ -13,8 +13,10 @@ from agent.ingest.message import QUALITY, Record
 EPOCH_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 KEY = ("gateway", "epoch", "seq")
 COPY_ROWS = (
-    "COPY edgetwin.tag_summary (time, gateway, asset, tag, min, mean, max, last, std, good, epoch, seq) FROM STDIN"
+    "COPY edgetwin.tag_summary (time, gateway, asset, tag, min, mean, max, last, std, good, epoch, seq)"
+    " FROM STDIN (FORMAT BINARY)"
 )
+ROW_TYPES = ("timestamptz", "text", "text", "text", *["float8"] * 6, "int4", "int8")
 
 Value = Callable[[Record], Any]
 
@@ -101,9 +103,12 @@ class Table:
 
     @property
     def upsert(self) -> bytes:
-        """Insert those that are not there, replace those that are and not as good (`Record.worth`); gives both."""
+        """Insert those that are not there, replace those that are and not as good (`Record.worth`); gives both.
+
+        Bodies go as binary (%b): as text the library would escape each quotation mark in them.
+        """
         columns = ", ".join(self.columns)
-        arrays = ", ".join(f"%({n})s::{'text' if t == 'json' else t}[]" for n, (t, _) in self.columns.items())
+        arrays = ", ".join(f"%({n}){'b::text' if t == 'json' else 's::' + t}[]" for n, (t, _) in self.columns.items())
         chosen = ", ".join(f"{n}::json" if t == "json" else n for n, (t, _) in self.columns.items())
         others = ", ".join(f"{name} = excluded.{name}" for name in self.columns if name not in KEY)
         return (

@@ -25,7 +25,7 @@ from agent.ingest.link import Link, connected, filters
 from agent.ingest.message import Birth, Names, Record, RefusedError, Status
 from agent.ingest.options import Options
 from agent.ingest.tables import Content, Counts
-from agent.runtime import clock
+from agent.runtime import clock, systemd
 from agent.runtime.supervise import Backoff
 from agent.runtime.together import together
 from agent.sinks.mqtt.faults import Fault, LinkError
@@ -101,6 +101,8 @@ class Database:
         content = content_of(arrived, refused)
         try:
             self.counts += await tables.put(db, content)
+            while content.names and await tables.put_pending_rows(db, sorted(content.names)):
+                pass
         except REFUSALS as error:
             if refused:
                 raise
@@ -168,7 +170,7 @@ async def run(options: Options, ready: anyio.Event | None = None) -> None:
             group.start_soon(_tell, database)
             group.start_soon(_receive, options, database, ready or anyio.Event())
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                await anext(signals)
+                log.info("stopping on %s", signal.Signals(await anext(signals)).name)
             group.cancel_scope.cancel()
     finally:
         await database.close()
@@ -184,6 +186,7 @@ async def _receive(options: Options, database: Database, ready: anyio.Event) -> 
                 await link.subscribe_to(filters(options))
                 log.info("broker %s:%d: connected as %s", *where, options.broker.client_id)
                 ready.set()
+                systemd.notify("READY=1")
                 await together(link.watch, lambda: _session(link, database, options.levels))
         except OSError as error:
             failures = 1 if clock.now_ns() - started_ns > STEADY_NS else failures + 1

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 CLASSES = ("event", "summary", "raw")  # each a table
 QUALITY = {"unknown": 0, "unsynchronised": 1, "synchronised": 2}
 LARGEST = 64 << 20
+LONGEST_WORD = 256  # bytes of a gateway's or an asset's name: an index must hold them
 SEAL = re.compile(rb',"hash":"([0-9a-f]{16})"}\Z')
 LARGEST_SEQ, LARGEST_EPOCH = (1 << 63) - 1, (1 << 31) - 1
 
@@ -97,7 +98,7 @@ def read(rest: tuple[str, ...], payload: bytes) -> Said:
             return Birth(_word(tree, "gateway"), text, tree)
         case ("status",):
             return Status(tree.get("online") is True)
-    raise RefusedError(f"no message of ours has a topic that ends with {'/'.join(rest)}")
+    raise RefusedError(f"no message of ours has a topic that ends with {'/'.join(rest):.80}")
 
 
 def _text(payload: bytes) -> str:
@@ -136,7 +137,7 @@ def _record(class_: str, asset: str, text: str, tree: Mapping[str, Any]) -> Reco
     sealed = _sealed(text)
     epoch, seq = _whole(tree, "epoch", LARGEST_EPOCH), _whole(tree, "seq", LARGEST_SEQ)
     name = Name(_word(tree, "gateway"), class_, epoch, seq)
-    said = tree.get("class"), tree.get("asset")
+    said = tree.get("class"), _word(tree, "asset")
     if said != (class_, asset):
         raise RefusedError(f"it says class {said[0]} and asset {said[1]}, its topic {class_} and {asset}")
     if tree.get("clock") not in QUALITY:
@@ -159,8 +160,8 @@ def _sealed(text: str) -> str:
 
 def _names(tree: Mapping[str, Any]) -> Names:
     key, tags = _word(tree, "names"), tree.get("tags")
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise RefusedError("tags: expected a list of names")
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags) or len({*tags}) < len(tags):
+        raise RefusedError("tags: expected a list of names, each once")
     found = hashlib.sha256("\n".join(tags).encode()).hexdigest()[:16]
     if found != key:
         raise RefusedError(f"its tags have the key {found}, it says {key}")
@@ -170,7 +171,9 @@ def _names(tree: Mapping[str, Any]) -> Names:
 def _word(tree: Mapping[str, Any], name: str) -> str:
     word = tree.get(name)
     if not isinstance(word, str) or not word or "\0" in word or word.encode(errors="replace").decode() != word:
-        raise RefusedError(f"{name}: {word!r}, expected a text")
+        raise RefusedError(f"{name}: {word!r:.80}, expected a text")
+    if len(word.encode()) > LONGEST_WORD:
+        raise RefusedError(f"{name}: {word:.20}..., expected at most {LONGEST_WORD} bytes")
     return word
 
 

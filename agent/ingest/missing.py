@@ -8,7 +8,9 @@ from datetime import datetime
 import psycopg
 from psycopg.rows import class_row
 
-from agent.ingest import schema
+from agent.ingest.schema import SchemaError
+
+__all__ = ["Arrival", "Gap", "Report", "SchemaError", "report"]
 
 STREAMS = """
 SELECT s.gateway, s.class AS class_, s.epoch, s.last,
@@ -67,7 +69,7 @@ def report(conninfo: str, gateway: str = "") -> Report:
     with psycopg.connect(conninfo) as db:
         found = db.execute("SELECT to_regclass('edgetwin.version') IS NOT NULL").fetchone()
         if found is None or not found[0]:
-            raise schema.SchemaError("there is no schema edgetwin: nothing was ever received here")
+            raise SchemaError("there is no schema edgetwin: nothing was ever received here")
         arrivals = db.cursor(row_factory=class_row(Arrival)).execute(STREAMS, asked).fetchall()
         gaps = db.cursor(row_factory=class_row(Gap)).execute(GAPS, asked).fetchall()
         nameless, rejected = db.execute(BESIDE, asked).fetchone() or (0, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from agent.ingest.message import RefusedError
 
 KEY = re.compile("[0-9a-f]{16}")
 FIGURES = ("min", "mean", "max", "last", "std", "good")
+
+LARGEST = sys.float_info.max
 
 Row = tuple[str, float | None, float | None, float | None, float | None, float | None, float | None]
 
@@ -24,10 +27,8 @@ def rows(tree: Mapping[str, Any], names: Sequence[str] = ()) -> list[Row]:
         raise RefusedError("tags or columns: expected an object")
     if any(not isinstance(c, Sequence) or len(c) != len(names) for c in columns.values()):
         raise RefusedError(f"columns: expected lists of {len(names)}, as its names say")
-    found = [_row(tag, figures) for tag, figures in named.items()]
-    for at, tag in enumerate(names if columns else ()):
-        found.append(_row(tag, {figure: column[at] for figure, column in columns.items()}))
-    return found
+    found = _rows(list(named), {figure: [row.get(figure) for row in named.values()] for figure in FIGURES})
+    return [*found, *_rows(names, columns)] if columns else found
 
 
 def key_of(tree: Mapping[str, Any]) -> str:
@@ -40,17 +41,20 @@ def _is_table(named: Any) -> bool:
     return isinstance(named, Mapping) and all(isinstance(figures, Mapping) for figures in named.values())
 
 
-def _row(tag: str, figures: Mapping[str, Any]) -> Row:
-    low, mean, high, last, std, good = (number(figures.get(figure)) for figure in FIGURES)
-    return tag, low, mean, high, last, std, good
+def _rows(tags: Sequence[str], columns: Mapping[str, Sequence[Any]]) -> list[Row]:
+    """Column by column: a number at a time costs twice as much."""
+    nothing = [None] * len(tags)
+    found = ([*map(number, columns.get(figure, nothing))] for figure in FIGURES)
+    return list(zip(tags, *found, strict=True))
 
 
 def number(value: Any) -> float | None:
     """A finite number, None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if value.__class__ is float:
+        return value if -LARGEST <= value <= LARGEST else None
+    if value.__class__ is not int:
         return None
     try:
-        finite = float(value)
+        return float(value)
     except OverflowError:
         return None
-    return finite if abs(finite) < float("inf") else None

@@ -71,9 +71,7 @@ async def put(db: Connection, content: Content) -> Counts:
             await beside.put_status(db, prefix, online)
         for prefix, birth in sorted(content.births.items()):
             await beside.put_birth(db, prefix, birth)
-        if content.names:
-            await beside.put_names(db, content.names.values())
-            await _put_pending_rows(db, sorted(content.names))
+        await beside.put_names(db, content.names.values())
         await beside.put_rejected(db, content.rejected)
     return counts
 
@@ -110,6 +108,7 @@ async def _put_rows(db: Connection, records: Sequence[Record]) -> None:
     tags: dict[str, list[str]] = {"": [], **dict(await found.fetchall() if found else [])}
     told = [r for r in records if rows.key_of(r.tree) in tags]
     async with db.cursor() as cursor, cursor.copy(columns.COPY_ROWS) as copy:
+        copy.set_types(columns.ROW_TYPES)
         for record in told:
             for row in _rows(record, tags[rows.key_of(record.tree)]):
                 await copy.write_row(row)
@@ -136,14 +135,17 @@ def _rows(record: Record, tags: Sequence[str]) -> list[tuple[Any, ...]]:
     return [(time, name.gateway, asset, columns.clean(tag), *figures, name.epoch, name.seq) for tag, *figures in found]
 
 
-async def _put_pending_rows(db: Connection, keys: Sequence[str]) -> None:
-    """Rows of the summaries that have waited for these names, some at a time."""
+async def put_pending_rows(db: Connection, keys: Sequence[str]) -> bool:
+    """Rows of some summaries that have waited for these names, in a transaction of their own; False: none has."""
     statement = (
         "SELECT gateway, epoch, seq, asset, kind, clock, hash, body::text FROM edgetwin.summary"
         " WHERE pending AND names = ANY(%s) ORDER BY gateway, epoch, seq LIMIT %s FOR UPDATE"
     )
-    while found := await (await db.execute(statement, (list(keys), AT_ONCE))).fetchall():
-        await _put_rows(db, [_record(*row) for row in found])
+    async with db.transaction():
+        found = await (await db.execute(statement, (list(keys), AT_ONCE))).fetchall()
+        if found:
+            await _put_rows(db, [_record(*row) for row in found])
+    return bool(found)
 
 
 def _record(gateway: str, epoch: int, seq: int, *said: str) -> Record:

@@ -66,11 +66,12 @@ def test_a_silent_plc_and_an_absent_broker_never_starve_the_watchdog(tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze (systemd)")
-def test_the_unit_is_right_and_well_confined(tmp_path):
-    unit = tmp_path / UNIT.name
-    unit.write_text(UNIT.read_text().replace("/opt/edgetwin/bin/edgetwin", "/bin/true"))
+@pytest.mark.parametrize("name", ["edgetwin.service", "edgetwin-ingest.service"])
+def test_a_unit_is_right_and_well_confined(tmp_path, name):
+    unit = tmp_path / name
+    unit.write_text((UNIT.parent / name).read_text().replace("/opt/edgetwin/bin/edgetwin", "/bin/true"))
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False)
-    said = [line for line in done.stderr.splitlines() if UNIT.name in line]
+    said = [line for line in done.stderr.splitlines() if name in line]
     assert not said
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=30", unit],
