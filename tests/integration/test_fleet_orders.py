@@ -8,6 +8,8 @@ import anyio
 import pytest
 from fleet_rig import CSV, FILES, NOW, YAML, bundle, hand_in, place
 
+from agent.config import versions
+from agent.config.load import load
 from agent.control.deploy import manifest as manifests
 from agent.control.deploy import orders, report, starting
 from agent.control.deploy import state as states
@@ -147,6 +149,24 @@ def test_edited_files_are_drift_and_never_run(tmp_path):
     start = starting.begun(made.shelf, made.local, "boot")
     assert states.version_of(start.now.in_force) == 1
     assert "tags.csv" in start.now.reason
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("id: hall-2", "id: hall-3", "is of gateway hall-3, expected hall-2"),
+        ("managed: fleet", "managed: local", "managed is local, expected fleet"),
+        ("managed: fleet", "managed: fleet, models: {signature: warn}", "loads signed models only"),
+        ("classes:", "journal: {path: j.db}\nclasses:", "j.db would lie in the folder of this version"),
+        ("classes:", "feed: {socket: f.sock}\nclasses:", "f.sock would lie in the folder of this version"),
+        ("classes:", "journal: {path: /data/j.db}\nclasses:", ""),
+    ],
+)
+def test_a_version_keeps_the_gateway_s_name_memory_and_guard(tmp_path, old, new, why):
+    (tmp_path / "tags.csv").write_text(CSV)
+    (tmp_path / "edgetwin.yaml").write_text(YAML.replace("PORT", "1883").replace(old, new))
+    found = versions.problems(load(tmp_path / "edgetwin.yaml", tmp_path / "state"), "hall-2")
+    assert [why in str(each) for each in found] == ([True] if why else [])
 
 
 def test_a_state_that_cannot_be_read_is_set_aside(tmp_path):
