@@ -73,16 +73,21 @@ def chosen(port, url, client_id="one", **more):
 
 
 @asynccontextmanager
-async def receiving(*many):
-    """Receivers with these options, subscribed."""
+async def receiving(*many, seconds=20):
+    """Receivers with these options, subscribed. TimeoutError: one is not, after so many seconds."""
+    all_ready = False
     async with anyio.create_task_group() as group:
-        for one in many:
-            ready = anyio.Event()
-            group.start_soon(flow.run, one, ready)
-            with anyio.fail_after(20):
+        with anyio.move_on_after(seconds):
+            for one in many:
+                ready = anyio.Event()
+                group.start_soon(flow.run, one, ready)
                 await ready.wait()
-        yield
+            all_ready = True
+        if all_ready:
+            yield
         group.cancel_scope.cancel()
+    if not all_ready:
+        raise TimeoutError("not subscribed")
 
 
 async def publish(port, *messages, retain=False):

@@ -31,10 +31,10 @@ def event(n):
 
 def summary(n, names=("lower/level", "lower/flow", "upper/level")):
     end = clock.now_ns()
-    column = np.array([1.0 + n, 1 / 3, math.nan])
+    column, good = (np.resize(figures, len(names)) for figures in ([1.0 + n, 1 / 3, math.nan], [1.0, 2 / 3, 0.0]))
     return record.summary(Summary("tank", end - 10**10, end, Mode.RUNNING, {"product": "water"}, "window",
                                   names, column, column, column, column,
-                                  column / 10, np.array([1.0, 2 / 3, 0.0]), math.nan))  # fmt: skip
+                                  column / 10, good, math.nan))  # fmt: skip
 
 
 class Counters(meters.Meters):
@@ -45,14 +45,17 @@ class Counters(meters.Meters):
 
 
 @asynccontextmanager
-async def daemon(folder, port, **options):
-    """A journal and an MQTT sink on it, as the daemon has them; `port`: of the broker, or a list of several."""
+async def daemon(folder, port, sooner=None, **options):
+    """A journal and an MQTT sink on it, as the daemon has them.
+
+    `port`: of the broker, or a list of several; `sooner`: what a configuration would refuse as too short.
+    """
     counters = meters.install(Counters())
     journal, hub = Journal.open(folder / "journal.db", 64 << 20, 10.0, "gw1"), Hub(CATALOGUE)
     there = (
         {"brokers": [f"127.0.0.1:{p}" for p in port]} if isinstance(port, list) else {"host": "127.0.0.1", "port": port}
     )
-    config = mqtt.Config(**there, **options)
+    config = mqtt.Config(**there, **options).model_copy(update=sooner or {})
     async with anyio.create_task_group() as group:
         group.start_soon(journal.run)
         async with anyio.create_task_group() as sinks:

@@ -195,6 +195,8 @@ async def trouble(whole, kills, seed, longest_s):
         killed[name] += 1
         await anyio.sleep(chance.uniform(0, 0.2))
         await whole.start(name)
+        if n % 20 == 19:
+            print(f"{n + 1} kills, {dict(counts(whole.journal))} in the journal", file=sys.stderr, flush=True)
     return killed
 
 

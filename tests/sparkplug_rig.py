@@ -104,7 +104,7 @@ class Machines:
     """Makes snapshots of the three assets, and puts them where the daemon would."""
 
     def __init__(self, hub, journal):
-        self.hub, self.journal, self.seq = hub, journal, 0
+        self.hub, self.journal, self.seq, self.epoch = hub, journal, 0, 1
         self.conditions = ()
 
     def tank(self, *, status=0, texts=None, array=(1.0, 2.0), keep=True, publish=True, **values):
@@ -112,8 +112,8 @@ class Machines:
         return self._put("tank", value, status, {7: "fine"} if texts is None else texts,
                          {8: np.array(array)}, self.conditions, keep, publish)  # fmt: skip
 
-    def pump(self, speed=5.0, status=0, keep=True, publish=True):
-        return self._put("pump", [speed], status, {}, {}, (), keep, publish)
+    def pump(self, *speed, status=0, keep=True, publish=True):
+        return self._put("pump", speed or [5.0], status, {}, {}, (), keep, publish)
 
     def gateway(self, rss=100.0):
         return self._put("gateway", [rss], 0, {}, {}, (), False, True)
@@ -128,8 +128,9 @@ class Machines:
         now, m = clock.now_ns(), len(value)
         status = np.full(m, status, np.uint32) if np.isscalar(status) else np.array(status, np.uint32)
         value = np.where(quality.bad_mask(status), np.nan, np.array(value))
-        snapshot = Snapshot(asset, 1, self.seq, now, value, status, np.full(m, now - 1_000_000), np.zeros(m, np.int64),
-                            texts, Mode.RUNNING, {}, conditions, None, (), (), (), arrays=arrays)  # fmt: skip
+        times = np.full(m, now - 1_000_000), np.zeros(m, np.int64)
+        snapshot = Snapshot(asset, self.epoch, self.seq, now, value, status, *times, texts, Mode.RUNNING, {},
+                            conditions, None, (), (), (), arrays=arrays)  # fmt: skip
         if keep:
             self.journal.put(record.snapshot(snapshot))
         if publish:

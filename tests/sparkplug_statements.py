@@ -1,4 +1,4 @@
-"""The numbered statements of Sparkplug 3.0.0 (`tck-id-...`), and what becomes of each here.
+"""The 300 numbered statements of Sparkplug 3.0.0 (`tck-id-...`), and what becomes of each here.
 
 CHECKS: by id, a function that looks at every packet an edge node sent (test_sparkplug_wire.py records runs for it).
 ELSEWHERE: the test that shows it. NOT_OURS: why it says nothing about an edge node such as ours. OPEN: not met.
@@ -102,7 +102,8 @@ def _topic(packet, verb, device):
 
 @states("""topic-structure topic-structure-namespace-a topic-structure-namespace-valid-group-id
     topic-structure-namespace-valid-edge-node-id topic-structure-namespace-valid-device-id
-    topic-structure-namespace-device-id-associated-message-types intro-group-id-string intro-group-id-chars
+    topic-structure-namespace-device-id-associated-message-types
+    topic-structure-namespace-device-id-non-associated-message-types intro-group-id-string intro-group-id-chars
     intro-edge-node-id-string intro-edge-node-id-chars intro-device-id-string intro-device-id-chars
     topics-nbirth-topic topics-ndata-topic topics-ndeath-topic topics-dbirth-topic topics-ddata-topic
     topics-ddeath-topic message-flow-edge-node-birth-publish-nbirth-topic
@@ -401,9 +402,9 @@ NOT_OURS = {
         host-topic-phid-birth-topic host-topic-phid-birth-sub-required host-topic-phid-birth-required
         host-topic-phid-birth-payload host-topic-phid-birth-payload-timestamp host-topic-phid-death-qos
         host-topic-phid-death-retain host-topic-phid-death-topic host-topic-phid-death-required
-        host-topic-phid-death-payload host-topic-phid-death-payload-connect
-        host-topic-phid-death-payload-disconnect-clean
-        host-topic-phid-death-payload-disconnect-with-no-disconnect-packet
+        host-topic-phid-death-payload host-topic-phid-death-payload-timestamp-connect
+        host-topic-phid-death-payload-timestamp-disconnect-clean
+        host-topic-phid-death-payload-timestamp-disconnect-with-no-disconnect-packet
         message-flow-phid-sparkplug-clean-session-311 message-flow-phid-sparkplug-clean-session-50
         message-flow-phid-sparkplug-subscription message-flow-phid-sparkplug-state-publish
         message-flow-phid-sparkplug-state-publish-payload message-flow-phid-sparkplug-state-publish-payload-timestamp

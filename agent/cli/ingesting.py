@@ -13,7 +13,7 @@ from agent.cli.arguments import Json
 from agent.cli.telling import as_json, fail
 
 if TYPE_CHECKING:
-    from agent.ingest.missing import Report
+    from agent.ingest.missing import Gap, Report
     from agent.ingest.options import Options
 
 app = typer.Typer(
@@ -30,6 +30,13 @@ Database = Annotated[
         "(sslmode=verify-full) unless it says otherwise.",
     ),
 ]
+Broker = Annotated[str, typer.Option(help="mqtts://user@host:8883, or mqtt:// on this machine.")]
+PasswordFile = Annotated[Path | None, typer.Option(help="A file with the broker's password and no more.")]
+CaFile = Annotated[Path | None, typer.Option(help="Who vouches for the broker; else the system's list.")]
+CertFile = Annotated[Path | None, typer.Option(help="Our certificate, where the broker asks for one.")]
+KeyFile = Annotated[Path | None, typer.Option(help="The key of our certificate.")]
+Version = Annotated[str, typer.Option("--mqtt", help="Version of MQTT: 5 or 3.1.1.")]
+Gateway = Annotated[str, typer.Option(help="Only of this gateway.")]
 ClientId = Annotated[
     str,
     typer.Option(
@@ -42,18 +49,18 @@ ClientId = Annotated[
 @app.callback()
 def ingest(
     context: typer.Context,
-    broker: Annotated[str, typer.Option(help="mqtts://user@host:8883, or mqtt:// on this machine.")] = "",
+    broker: Broker = "",
     database: Database = "",
     prefix: Annotated[str, typer.Option(help="What the gateways' topics begin with; + is any word.")] = "edgetwin/+",
     group: Annotated[
         str, typer.Option(help="Receivers of one group share the records (MQTT 5); empty: each gets all.")
     ] = "edgetwin-ingest",
     client_id: ClientId = "",
-    password_file: Annotated[Path | None, typer.Option(help="A file with the broker's password and no more.")] = None,
-    ca_file: Annotated[Path | None, typer.Option(help="Who vouches for the broker; else the system's list.")] = None,
-    cert_file: Annotated[Path | None, typer.Option(help="Our certificate, where the broker asks for one.")] = None,
-    key_file: Annotated[Path | None, typer.Option(help="The key of our certificate.")] = None,
-    mqtt: Annotated[str, typer.Option(help="Version of MQTT: 5 or 3.1.1.")] = "5",
+    password_file: PasswordFile = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    mqtt: Version = "5",
     log: str = "info",
 ) -> None:
     """Receive until stopped. Tables are made in the schema `edgetwin`."""
@@ -82,10 +89,11 @@ def ingest(
 @app.command()
 def gaps(
     database: Database,
-    gateway: Annotated[str, typer.Option(help="Only of this gateway.")] = "",
+    gateway: Gateway = "",
     json: Json = False,
 ) -> None:
-    """Say which records have not come: sequence numbers below the last one. Exit 1 if any are missing."""
+    """Say which records have not come: sequence numbers below the last one. Exit 1 if any are missing that a gateway
+    may still have."""
     _installed()
     import psycopg
 
@@ -98,7 +106,56 @@ def gaps(
     except (psycopg.Error, OSError) as error:
         fail(f"database: {' '.join(str(error).split())}", 3)
     _show_json(found) if json else _show(found)
-    raise typer.Exit(1 if found.gaps else 0)
+    raise typer.Exit(any(gap.gone is None for gap in found.gaps))
+
+
+@app.command()
+def resend(
+    broker: Broker,
+    database: Database,
+    gateway: Gateway = "",
+    client_id: ClientId = "",
+    password_file: PasswordFile = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    mqtt: Version = "5",
+) -> None:
+    """Ask the gateways to send again what has not come; a running ingest receives it. Exit 1 if one cannot or does not
+    answer. What a gateway does not have any more is not asked for again."""
+    _installed()
+    import anyio
+    import psycopg
+
+    from agent.ingest import options
+
+    credentials = options.Credentials(password_file, ca_file, cert_file, key_file)
+    try:
+        asked = options.Options(options.broker(broker, client_id, mqtt, credentials), options.database(database))
+        good = anyio.run(_resend, asked, gateway)
+    except options.OptionError as error:
+        fail(str(error), 2)
+    except (psycopg.Error, OSError) as error:
+        fail(" ".join(str(error).split()), 3)
+    raise typer.Exit(0 if good else 1)
+
+
+async def _resend(options: Options, gateway: str) -> bool:
+    from agent.ingest import asking, missing
+
+    gaps = [gap for gap in missing.report(options.database, gateway).gaps if gap.gone is None]
+    told: list[asking.Told] = []
+
+    def tell(one: asking.Told) -> None:
+        typer.echo(f"{_name(one.gap)}: {one.text}")
+        asking.note(options.database, one)
+        told.append(one)
+
+    if not gaps:
+        typer.echo("nothing is missing that a gateway may still have")
+        return True
+    await asking.resend(options, asking.prefixes(options.database), gaps, tell)
+    return all(one.ok for one in told)
 
 
 def _installed() -> None:
@@ -127,13 +184,17 @@ def _show(found: Report) -> None:
     if not found.arrivals:
         typer.echo("nothing has come yet")
     for gap in found.gaps:
-        numbers = f"{gap.first}" if gap.first == gap.last else f"{gap.first} to {gap.last}"
-        name = f"{gap.gateway} {gap.class_} epoch {gap.epoch} seq {numbers}"
-        typer.echo(f"missing: {name}, since {gap.noticed:%Y-%m-%d %H:%M:%S%z}")
+        gone = "; its gateway does not have it any more" if gap.gone else ""
+        typer.echo(f"missing: {_name(gap)}, since {gap.noticed:%Y-%m-%d %H:%M:%S%z}{gone}")
     if found.nameless:
         typer.echo(f"{found.nameless} summaries wait for the names of their columns")
     if found.rejected:
         typer.echo(f"{found.rejected} messages could not be read: see the table edgetwin.rejected")
+
+
+def _name(gap: Gap) -> str:
+    numbers = f"{gap.first}" if gap.first == gap.last else f"{gap.first} to {gap.last}"
+    return f"{gap.gateway} {gap.class_} epoch {gap.epoch} seq {numbers}"
 
 
 def _show_json(found: Report) -> None:
@@ -145,7 +206,7 @@ def _show_json(found: Report) -> None:
             ],
             "gaps": [
                 {"gateway": g.gateway, "class": g.class_, "epoch": g.epoch, "first": g.first, "last": g.last,
-                 "noticed": g.noticed.isoformat()}
+                 "noticed": g.noticed.isoformat(), "gone": g.gone is not None}
                 for g in found.gaps
             ],
             "nameless": found.nameless,

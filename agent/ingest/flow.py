@@ -33,7 +33,7 @@ from agent.store import intervals
 
 log = logging.getLogger(__name__)
 
-BACKOFF = Backoff(first_s=0.2, longest_s=10.0)
+BACKOFF = Backoff(first_s=0.2, longest_s=5.0)
 TRANSACTION_S = 60.0
 
 # Errors that say what is wrong with what one message says; all others are of the database.

@@ -38,10 +38,9 @@ async def note(db: Connection, streams: Streams, last: Mapping[StreamName, int])
     known = await _touched(db, streams)
     after = {s: sequence.seen(Stream(last[s], tuple(known.get(s, ()))), streams[s]) for s in streams}
     holes = {s: after[s].holes if s[1] in WHOLE else () for s in streams}
-    gone = [(*s, first) for s in known for (first, _) in known[s]]
-    left = [(*s, *hole, _noticed(known.get(s, {}), hole)) for s in holes for hole in holes[s]]
-    if {(*s, *hole) for s in known for hole in known[s]} != {row[:5] for row in left}:
-        await _replace(db, gone, left)
+    filled = [(*s, first) for s in known for first, last in known[s] if (first, last) not in holes[s]]
+    left = [(s, hole, known.get(s, {})) for s in holes for hole in holes[s] if hole not in known.get(s, {})]
+    await _replace(db, filled, [(*s, *hole, _noticed(before, hole)) for s, hole, before in left])
     if grown := [(*s, after[s].last) for s in streams if after[s].last > last[s]]:
         await db.execute(
             "UPDATE edgetwin.stream s SET last = n.last"
@@ -73,17 +72,18 @@ def _noticed(known: Mapping[Range, datetime], hole: Range) -> datetime | None:
     return None if inside is None else known[inside]
 
 
-async def _replace(db: Connection, gone: Sequence[tuple[object, ...]], left: Sequence[tuple[object, ...]]) -> None:
-    if gone:
+async def _replace(db: Connection, filled: Sequence[tuple[object, ...]], left: Sequence[tuple[object, ...]]) -> None:
+    if filled:
         await db.execute(
             "DELETE FROM edgetwin.gap g USING unnest(%s::text[], %s::text[], %s::integer[], %s::bigint[])"
             " AS o (gateway, class, epoch, first)"
             " WHERE (g.gateway, g.class, g.epoch, g.first) = (o.gateway, o.class, o.epoch, o.first)",
-            arrays(gone),
+            arrays(filled),
         )
     if left:
         await db.execute(
-            "INSERT INTO edgetwin.gap SELECT gateway, class, epoch, first, last, coalesce(noticed, now()) FROM"
+            "INSERT INTO edgetwin.gap (gateway, class, epoch, first, last, noticed)"
+            " SELECT gateway, class, epoch, first, last, coalesce(noticed, now()) FROM"
             " unnest(%s::text[], %s::text[], %s::integer[], %s::bigint[], %s::bigint[], %s::timestamptz[])"
             " AS n (gateway, class, epoch, first, last, noticed)",
             arrays(left),

@@ -17,7 +17,7 @@ SELECT s.gateway, s.class AS class_, s.epoch, s.last,
 FROM edgetwin.stream s WHERE s.class <> 'raw' AND %(gateway)s IN ('', s.gateway) ORDER BY s.gateway, s.class, s.epoch
 """
 GAPS = """
-SELECT gateway, class AS class_, epoch, first, last, noticed FROM edgetwin.gap
+SELECT gateway, class AS class_, epoch, first, last, noticed, gone FROM edgetwin.gap
 WHERE %(gateway)s IN ('', gateway) ORDER BY gateway, class, epoch, first
 """
 BESIDE = """
@@ -28,7 +28,8 @@ SELECT (SELECT count(*) FROM edgetwin.summary WHERE pending AND %(gateway)s IN (
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Sequence numbers first to last of a class have not come; `noticed` when one beyond them did."""
+    """Sequence numbers first to last of a class have not come; `noticed` when one beyond them did. `gone`: when the
+    gateway said that it does not have them any more."""
 
     gateway: str
     class_: str
@@ -36,6 +37,7 @@ class Gap:
     first: int
     last: int
     noticed: datetime
+    gone: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

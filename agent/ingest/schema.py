@@ -1,7 +1,8 @@
 """The tables, in a schema of their own, made and brought up to date by whoever connects first.
 
 Records (event, summary, raw) keep the message as it came (`body`) beside the columns that one asks by. `tag_summary` is
-for charts: a row a tag and window, at the window's end. With the extension TimescaleDB it becomes a hypertable.
+for charts: a row a tag and window, at the window's end. With the extension TimescaleDB it becomes a hypertable. The
+views take apart what is asked for less often: swinging-door traces, raw history (narrow it by `block`), models.
 """
 
 from __future__ import annotations
@@ -22,6 +23,12 @@ LOCK = 0x45445457
 RECORD = """gateway text NOT NULL, epoch integer NOT NULL, seq bigint NOT NULL, time timestamptz, asset text NOT NULL,
     kind text NOT NULL, clock text NOT NULL, quality smallint NOT NULL, size integer NOT NULL,
     hash text COLLATE "C" NOT NULL, body json NOT NULL, received timestamptz NOT NULL DEFAULT now()"""
+
+
+def wall(start_ns: str, offset_ns: str) -> str:
+    """The time of a start (SQL, UTC ns) and an offset to the microsecond."""
+    return f"timestamptz 'epoch' + (({start_ns})::bigint + ({offset_ns})::bigint) / 1000 * interval '1 microsecond'"
+
 
 FIRST = f"""
 CREATE TABLE edgetwin.version (version integer NOT NULL);
@@ -47,7 +54,8 @@ CREATE TABLE edgetwin.point (gateway text NOT NULL, id text NOT NULL, place inte
 CREATE TABLE edgetwin.stream (gateway text NOT NULL, class text NOT NULL, epoch integer NOT NULL, last bigint NOT NULL,
     PRIMARY KEY (gateway, class, epoch));
 CREATE TABLE edgetwin.gap (gateway text NOT NULL, class text NOT NULL, epoch integer NOT NULL, first bigint NOT NULL,
-    last bigint NOT NULL, noticed timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (gateway, class, epoch, first));
+    last bigint NOT NULL, noticed timestamptz NOT NULL DEFAULT now(), gone timestamptz,
+    PRIMARY KEY (gateway, class, epoch, first));
 CREATE TABLE edgetwin.rejected (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, topic text NOT NULL,
     reason text NOT NULL, digest text NOT NULL, payload bytea NOT NULL, record boolean NOT NULL,
     times integer NOT NULL DEFAULT 1,
@@ -58,6 +66,19 @@ CREATE VIEW edgetwin.model_summary AS
         CASE WHEN json_typeof(m.value) = 'number' THEN (m.value #>> '{{}}')::double precision END AS value,
         CASE WHEN json_typeof(m.value) = 'string' THEN m.value #>> '{{}}' END AS word, s.epoch, s.seq
     FROM edgetwin.summary s, json_each(s.body -> 'models') m;
+CREATE VIEW edgetwin.trace AS
+    SELECT {wall("s.body ->> 'start_ns'", "p.value ->> 0")} AS time, s.gateway, s.asset, t.key AS tag,
+        (p.value ->> 1)::double precision AS value, s.time AS summary
+    FROM edgetwin.summary s, json_each(s.body -> 'trace') t, json_array_elements(t.value) p;
+CREATE VIEW edgetwin.sample AS
+    SELECT {wall("r.body ->> 'start_ns'", "at.t_ns")} AS time, r.gateway, r.asset, t.key AS tag,
+        CASE WHEN json_typeof(v.value) = 'number' THEN (v.value #>> '{{}}')::double precision END AS value,
+        CASE WHEN json_typeof(v.value) <> 'number' THEN v.value #>> '{{}}' END AS word,
+        coalesce(q.status::bigint, 0) AS status, r.time AS block
+    FROM edgetwin.raw r, json_each(r.body -> 'tags') t,
+        json_array_elements_text(t.value -> 't_ns') WITH ORDINALITY at (t_ns, n)
+        JOIN json_array_elements(t.value -> 'value') WITH ORDINALITY v (value, n) USING (n)
+        LEFT JOIN json_array_elements_text(t.value -> 'status') WITH ORDINALITY q (status, n) USING (n);
 CREATE VIEW edgetwin.condition_now AS
     SELECT DISTINCT ON (gateway, asset, condition) gateway, asset, condition, time, active, change, category, priority,
         text, body -> 'condition' ->> 'acknowledged' = 'true' AS acknowledged

@@ -23,6 +23,7 @@ from agent.runtime.journal_queue import MOST_BYTES, Queue
 from agent.store.blocks import Open
 from agent.store.record import CHECKPOINT, EVENT, LAYOUT, RAW, SUMMARY, Entry
 from agent.store.schema import StoreDamagedError, StoreError, StoreFullError
+from agent.store.space import BATCH_BYTES
 from agent.store.write import Store, Work
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,6 @@ LEISURELY = (RAW, CHECKPOINT, LAYOUT)
 
 SECOND_NS = 1_000_000_000
 MOMENT_S = 0.05
-BLOCK_BYTES = 1 << 20
 ACK_DELAY_NS = SECOND_NS
 LONGEST_RETRY_NS = 10 * SECOND_NS
 
@@ -66,7 +66,7 @@ class Writer:
         self._flush_ns = int(flush_s * SECOND_NS)
         self._store: Store | None = None
         self._work = Work()
-        self._open = Open(min(BLOCK_BYTES, cap_bytes // 16))
+        self._open = Open(min(BATCH_BYTES, cap_bytes // 16))
         self._flush_due_ns = self._ack_due_ns = self._retry_ns = self._retry_wait_ns = 0
         self._error = ""
         self._ready()
@@ -197,6 +197,7 @@ class Writer:
             self._failed(error)
             return None
         self.generation, self.newest = self.generation + 1, self._store.newest()
+        self._open.limit = self._store.batch_bytes
         if aside is not None:
             self.counts.damaged += 1
             log.error("journal: %s is damaged; it is kept as %s, and a new one is begun", self._path, aside.name)

@@ -70,7 +70,8 @@ def _lost(reader: Reader, gap: Gap) -> Hole:
     start_ns, end_ns = (reader.wall_ns(*at)[0] for at in ((gap.from_boot, gap.from_ns), (gap.to_boot, gap.to_ns)))
     many = f"{gap.count} {HOLDS.get(gap.class_, gap.class_)}" if gap.count else f"all {HOLDS.get(gap.class_, '')}"
     if gap.last == 0:
-        return Hole("lost", gap.class_, 0, end_ns, f"{many} of epoch {gap.epoch}: the file was damaged and set aside")
+        why = "the file was gone" if gap.reason == record.GONE else "the file was damaged and set aside"
+        return Hole("lost", gap.class_, 0, end_ns, f"{many} of epoch {gap.epoch}: {why}")
     names = f"{gap.first} to {gap.last}" if gap.last > gap.first else f"{gap.first}"
     text = f"{many} {WHY.get(gap.reason, gap.reason)} (epoch {gap.epoch}, {names})"
     return Hole("lost", gap.class_, start_ns, end_ns, text, gap.count or None)

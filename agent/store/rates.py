@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agent.store.read import Reader
 from agent.store.record import CLASSES, EVENT, RAW, SUMMARY
 from agent.store.schema import PAGE
-from agent.store.write import limit_bytes
+from agent.store.space import limit_bytes
 
 DAY_S = 86_400.0
 SHORT_S = 600.0

@@ -29,7 +29,7 @@ SMALLEST, LEVEL = 256, 6
 # Why a Gap is there.
 CAP, CAP_UNSENT = "cap", "cap, not acknowledged"
 OVERFLOW, TOO_LARGE = "queue full", "larger than the store"
-DAMAGED = "damaged"
+DAMAGED, GONE = "damaged", "file gone"
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,19 +44,21 @@ def pages(db: sqlite3.Connection) -> tuple[int, int]:
     return count, count - free
 
 
-def make_room(db: sqlite3.Connection, need_pages: int, limit_pages: int, wanted: Wanted) -> bool:
-    """Delete until `need_pages` fit under `limit_pages`; False if not even all that may go is enough."""
+def make_room(
+    db: sqlite3.Connection, need_pages: int, limit_pages: int, wanted: Wanted, classes: Sequence[str] = CLASSES
+) -> bool:
+    """Delete of these classes until `need_pages` fit under `limit_pages`; False if not all that may go is enough."""
     if pages(db)[1] + need_pages <= limit_pages:
         return True
-    for row, reason in _oldest(db, wanted):
+    for row, reason in _oldest(db, wanted, classes):
         _delete(db, row, reason)
         if pages(db)[1] + need_pages <= limit_pages:
             return True
     return False
 
 
-def _oldest(db: sqlite3.Connection, wanted: Wanted) -> Iterator[tuple[_Row, str]]:
-    for class_ in CLASSES:
+def _oldest(db: sqlite3.Connection, wanted: Wanted, classes: Sequence[str]) -> Iterator[tuple[_Row, str]]:
+    for class_ in classes:
         for kinds in ("<>", "=") if class_ == EVENT else ("<>",):
             for epoch, ranges in acknowledged_by_all(db, class_, wanted.get(class_, ())).items():
                 for first, last in ranges:

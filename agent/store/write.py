@@ -10,13 +10,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from agent.store import clocks, intervals, retain, schema
+from agent.store import clocks, intervals, retain, schema, space
 from agent.store.record import (
     BLOCK,
+    CAP,
     CHECKPOINT,
     CLASSES,
     DAMAGED,
+    GONE,
     LAYOUT,
+    RAW,
     TOO_LARGE,
     Ack,
     ClockRow,
@@ -27,8 +30,6 @@ from agent.store.record import (
     stored,
 )
 from agent.store.schema import PAGE, StoreDamagedError, translated
-
-LEAST_CAP = 64 * PAGE
 
 # Pages that a commit may need for the inner pages of tables and indexes.
 SPARE_PAGES = 8
@@ -63,12 +64,15 @@ class Work:
 class Store:
     """An open database and the last sequence number of each class. Not for two threads at once."""
 
-    def __init__(self, db: sqlite3.Connection, lock: int, path: Path, epoch: int, boot: str, cap_bytes: int) -> None:
-        """Use `open`."""
+    def __init__(
+        self, db: sqlite3.Connection, lock: int, path: Path, epoch: int, boot: str, cap_bytes: int, room_bytes: int
+    ) -> None:
+        """Use `open`. room_bytes: what the disk has of the cap; where it is less, log and commits are small too."""
         self.path, self.epoch = path, epoch
         self._db, self._lock = db, lock
         self._wanted: dict[str, tuple[str, ...]] = {}
-        self._limit_pages = _limit_pages(cap_bytes)
+        self.batch_bytes = min(space.BATCH_BYTES, room_bytes // 16)
+        self._limit_pages, self._reserve_pages = space.limit_pages(cap_bytes), 4 * space.wal_pages(room_bytes)
         self._boot = _boot_number(db, boot)
         self._seq = {class_: _last_seq(db, class_, epoch) for class_ in (*CLASSES, CHECKPOINT, LAYOUT)}
         db.execute(f"PRAGMA max_page_count = {self._limit_pages}").fetchone()
@@ -97,11 +101,14 @@ class Store:
         try:
             if damaged:
                 raise StoreDamagedError(f"{path} was found to be damaged")
-            return cls._opened(path, lock, cap_bytes, boot, gateway), None
+            store = cls._opened(path, lock, cap_bytes, boot, gateway)
+            if store.epoch > 1 and store.is_new():
+                store.note_epoch_lost(GONE)
+            return store, None
         except StoreDamagedError:
             aside = schema.set_aside(path)
         store = cls._opened(path, lock, cap_bytes, boot, gateway)
-        store.note_epoch_lost()
+        store.note_epoch_lost(DAMAGED)
         return store, aside
 
     @classmethod
@@ -109,8 +116,9 @@ class Store:
         db: sqlite3.Connection | None = None
         try:
             with translated():
-                db = schema.connect(path, _wal_pages(cap_bytes))
-                return cls(db, lock, path, schema.prepare(db, path, gateway), boot, cap_bytes)
+                room_bytes = min(cap_bytes, space.size(path) + space.free(path))
+                db = schema.connect(path, space.wal_pages(room_bytes))
+                return cls(db, lock, path, schema.prepare(db, path, gateway), boot, cap_bytes, room_bytes)
         except (OSError, sqlite3.Error, TypeError, ValueError) as error:
             if db is not None:
                 db.close()
@@ -131,13 +139,13 @@ class Store:
         self._wanted[class_] = tuple(dests)
 
     def commit(self, work: Work) -> list[Lost]:
-        """Write it all, synced, making room if need be. Gives the entries that are too large ever to be kept.
+        """Write it all, synced, making room if need be. Gives what is lost of it: too large, or no room for its class.
 
         StoreFullError, StoreDamagedError, StoreError: nothing of it was written.
         """
         with translated():
             try:
-                return self._commit(work, self._limit_pages)
+                return self._commit(work, min(self._limit_pages, self._most_pages()))
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
                     raise
@@ -148,22 +156,42 @@ class Store:
     def _commit(self, work: Work, limit_pages: int) -> list[Lost]:
         seq = dict(self._seq)
         largest = self._limit_pages * PAGE // 4
-        too_large = [Lost(e.class_, e.n, TOO_LARGE, e.t_ns, e.t_ns) for e in work.entries if len(e.body) > largest]
-        fitting = [e for e in work.entries if len(e.body) <= largest]
+        too_large = [_lost(e, TOO_LARGE) for e in work.entries if len(e.body) > largest]
         with _transaction(self._db):
-            self._room(fitting, limit_pages)
-            self._add_lost(seq, [*work.lost, *too_large])
+            fitting, given_up = self._room([e for e in work.entries if len(e.body) <= largest], limit_pages)
+            lost = [*too_large, *(_lost(e, CAP) for e in given_up)]
+            self._add_lost(seq, [*work.lost, *lost])
             self._add(seq, [*self._clock_come_right(work), *fitting])
             self._add_notes(work)
         self._seq = seq
-        return too_large
+        return lost
 
-    def _room(self, entries: Sequence[Entry], limit_pages: int) -> None:
-        # A row of its own page, its share of three indexes, and the body's own pages.
-        need = SPARE_PAGES + sum(2 + len(e.body) // PAGE for e in entries)
-        retain.make_room(self._db, need, limit_pages, self._wanted)
+    def _most_pages(self) -> int:
+        """Pages that the database may have without taking the last of the disk, which the log needs to give up raw
+        history for an event; never fewer than it has: what others write must not eat into it."""
+        count, _ = retain.pages(self._db)
+        return max(count, (self.size() + space.free(self.path)) // PAGE - self._reserve_pages)
+
+    def _room(self, entries: Sequence[Entry], limit_pages: int) -> tuple[list[Entry], list[Entry]]:
+        """(entries for which there is room now, those that are given up): an entry may push out what is of its own
+        class or a lower one, never what is above it. Only raw history is given up where that is not enough."""
+        need, given_up = SPARE_PAGES, list[Entry]()
+        for n in reversed(range(len(CLASSES))):
+            mine = [e for e in entries if _rank(e.class_) == n]
+            need += sum(map(_pages, mine))
+            while not retain.make_room(self._db, need, limit_pages, self._wanted, CLASSES[: n + 1]) and mine:
+                if n > _rank(RAW):
+                    break  # it is tried nevertheless, and if it fails kept in memory
+                need -= _pages(mine[0])
+                given_up.append(mine.pop(0))
+        self._give_back()
+        gone = set(map(id, given_up))
+        return [e for e in entries if id(e) not in gone], given_up
+
+    def _give_back(self) -> None:
+        """Pages to the disk, some at a time, after the cap was lowered."""
         count, used = retain.pages(self._db)
-        if used < self._limit_pages < count:  # the cap was lowered
+        if used < self._limit_pages < count:
             for _ in range(min(VACUUM_PAGES, count - max(used, self._limit_pages))):
                 self._db.execute("PRAGMA incremental_vacuum(1)")  # one step of a statement gives back one page
             self._db.execute(f"PRAGMA max_page_count = {self._limit_pages}").fetchone()
@@ -213,11 +241,17 @@ class Store:
         for asset in {e.asset for e in work.entries if e.class_ == LAYOUT}:
             retain.thin_layouts(self._db, asset)
 
-    def note_epoch_lost(self) -> None:
+    def is_new(self) -> bool:
+        """Whether nothing was ever written here."""
+        with translated():
+            (used,) = self._db.execute("SELECT EXISTS (SELECT 1 FROM record) OR EXISTS (SELECT 1 FROM gap)").fetchone()
+        return not used
+
+    def note_epoch_lost(self, why: str) -> None:
         """Say that everything of the epoch before this one is missing here."""
         with translated():
             for class_ in CLASSES:
-                retain.note(self._db, class_, self.epoch - 1, 0, 0, DAMAGED, (self._boot, 0), (self._boot, 0))
+                retain.note(self._db, class_, self.epoch - 1, 0, 0, why, (self._boot, 0), (self._boot, 0))
 
     def newest(self) -> dict[str, tuple[int, int]]:
         """(epoch, sequence) of the last record of each class."""
@@ -225,8 +259,7 @@ class Store:
 
     def size(self) -> int:
         """Bytes on disk: the database and its log."""
-        beside = (self.path, self.path.with_name(self.path.name + "-wal"))
-        return sum(p.stat().st_size for p in beside if p.exists())
+        return space.size(self.path)
 
 
 @contextmanager
@@ -268,16 +301,15 @@ def _last_seq(db: sqlite3.Connection, class_: str, epoch: int) -> int:
     return max(int(k or 0) for k in known)
 
 
-def _wal_pages(cap_bytes: int) -> int:
-    """Pages in the log before it is folded into the database: 2 MiB, less where the cap is small."""
-    return max(16, min(512, cap_bytes // PAGE // 16))
+def _rank(class_: str) -> int:
+    """How long a class is kept: that of its place in CLASSES, of states the longest."""
+    return CLASSES.index(class_) if class_ in CLASSES else len(CLASSES) - 1
 
 
-def limit_bytes(cap_bytes: int) -> int:
-    """What of a cap the database itself may take."""
-    return _limit_pages(cap_bytes) * PAGE
+def _pages(e: Entry) -> int:
+    """A row of its own page, its share of three indexes, and the body's own pages."""
+    return 2 + len(e.body) // PAGE
 
 
-def _limit_pages(cap_bytes: int) -> int:
-    """Pages the database may have: the cap less twice the log, for a commit may begin with a full one."""
-    return max(LEAST_CAP, cap_bytes) // PAGE - 2 * _wal_pages(cap_bytes)
+def _lost(e: Entry, why: str) -> Lost:
+    return Lost(e.class_, e.n, why, e.t_ns, max(e.t_ns, e.end_ns))

@@ -3,19 +3,23 @@
 With a real mosquitto (skipped without it), but for the one that never acknowledges.
 """
 
+import json
 import signal
 import struct
 import subprocess
+import zlib
 
 import anyio
 import pytest
 from mqtt_daemon import daemon, event, summary, texts, until
 from mqtt_rig import Door, Mosquitto, free_port, listening, program
 
+from agent.sinks import mqtt
 from agent.sinks.mqtt.faults import Fault
+from agent.sinks.mqtt.link import connected
 
 pytestmark = pytest.mark.anyio
-KEEPALIVE_S = 5
+KEEPALIVE_S = 2
 
 
 @pytest.fixture
@@ -32,7 +36,7 @@ async def test_a_frozen_broker_is_left_for_the_next_one_and_taken_back(tmp_path,
     can find it. The kernel of a frozen broker still accepts connections: that is not being there."""
     first, second = brokers
     async with first, second, listening(second.port) as heard:
-        options = {"keepalive_s": KEEPALIVE_S, "acknowledge_timeout_s": 1, "return_after_s": 1}
+        options = {"acknowledge_timeout_s": 1, "return_after_s": 1, "sooner": {"keepalive_s": KEEPALIVE_S}}
         async with daemon(tmp_path, [first.port, second.port], **options) as (journal, counters):
             await until(lambda: counters.read("mqtt/broker") == 1)
             first.process.send_signal(signal.SIGSTOP)
@@ -186,3 +190,28 @@ async def test_a_broker_that_refuses_us_is_told_from_one_that_is_not_there(tmp_p
         await until(lambda: counters.read("mqtt/fault") == Fault.REFUSED_US)
     async with daemon(tmp_path, free_port(), user="a", password_file=tmp_path / "none") as (_, counters):
         await until(lambda: counters.read("mqtt/fault") == Fault.FILE)
+
+
+async def test_a_record_too_large_for_the_broker_holds_up_nothing(tmp_path, brokers):
+    """It says so by itself (MQTT 5), and how much it takes: compressed first, then only that there is something."""
+    narrow, taken = Mosquitto(brokers[0].folder, "max_packet_size 1000", "max_inflight_messages 2"), {}
+
+    def take(topic, payload):
+        text = payload if payload[:1] == b"{" else zlib.decompress(payload)
+        taken[topic.split("/")[2], json.loads(text)["seq"]] = payload[:1], json.loads(text)
+
+    async with narrow, connected(mqtt.Config(host="127.0.0.1", port=narrow.port), "listener", None) as link:
+        await link.subscribe("edgetwin/gw1/+/tank", take)
+        async with daemon(tmp_path, narrow.port) as (journal, counters):
+            for n, tags in enumerate((3, 20, 3000)):
+                journal.put(summary(n, tuple(f"unit/tag{tag * tag}" for tag in range(tags))))
+            for n in range(50):
+                journal.put(event(n))
+            await until(lambda: counters.read("mqtt/acknowledged") == 53)
+            assert counters.read("mqtt/too_large") == 2
+            assert counters.read("mqtt/errors") == 0
+        await until(lambda: len(taken) == 53)
+    first, second, third = (taken["summary", seq] for seq in (1, 2, 3))
+    assert (first[0], second[0], third[0]) == (b"{", b"x", b"{")
+    assert len(second[1]["tags"]) == 20
+    assert "and the broker takes" in third[1]["unreadable"]

@@ -1,14 +1,21 @@
 """The receiving end with a real mosquitto and a real PostgreSQL (skipped without them)."""
 
 import json
+import subprocess
 import zlib
 
 import aiomqtt
 import anyio
+import live
+import mqtt_gateway
 import pytest
 from ingest_rig import chosen, event, names, publish, receiving, rows, sealed, summary, until_rows
-from mqtt_rig import Mosquitto
+from mqtt_gateway import gateway
+from mqtt_rig import Mosquitto, free_port, program
 from postgres_rig import Postgres
+from tls_rig import Authority
+
+from agent.ingest import options
 
 pytestmark = pytest.mark.anyio
 TAGS = ["level", "flow"]
@@ -153,12 +160,79 @@ async def test_births_and_statuses_say_what_a_gateway_is(broker, url):
         await until_rows(url, "SELECT online FROM edgetwin.gateway", [(False,)])
 
 
-async def test_the_views_say_what_models_found_and_which_conditions_stand(broker, url):
+async def test_the_views_take_apart_what_is_asked_for_less_often(broker, url):
+    """What models found, traces, raw history, which conditions stand."""
     tree = json.loads(summary(1, TAGS))
     del tree["hash"]
-    found = sealed(tree | {"models": {"health/pump": 0.5, "health/finding": "leak"}})
+    models, trace = {"health/pump": 0.5, "health/finding": "leak"}, {"level": [[0, 1.5], [250_000_000, None]]}
+    flow = {"t_ns": [0, 1_500_000], "value": [1.5, None], "status": [0, 2147483648]}
+    raw = {k: tree[k] for k in ("gateway", "epoch", "seq", "asset", "clock", "start_ns", "end_ns")}
+    raw |= {"class": "raw", "kind": "block", "tags": {"flow": flow, "product": {"t_ns": [5000], "value": ["milk"]}}}
     async with receiving(chosen(broker.port, url)):
-        await publish(broker.port, ("summary/tank", found), ("event/tank", event(2)), ("event/tank", event(1)))
+        said = ("summary/tank", sealed(tree | {"models": models, "trace": trace})), ("raw/tank", sealed(raw))
+        await publish(broker.port, *said, ("event/tank", event(2)), ("event/tank", event(1)))
         await until_rows(url, "SELECT point, value, word FROM edgetwin.model_summary ORDER BY point",
                          [("health/finding", None, "leak"), ("health/pump", 0.5, None)])  # fmt: skip
         await until_rows(url, "SELECT condition, active FROM edgetwin.condition_now", [("tank/level.high", False)])
+        second = "to_char(time, 'SS.US')"
+        await until_rows(url, f"SELECT {second}, tag, value FROM edgetwin.trace ORDER BY time",
+                         [("20.000000", "level", 1.5), ("20.250000", "level", None)])  # fmt: skip
+        await until_rows(url, f"SELECT {second}, tag, value, word, status FROM edgetwin.sample ORDER BY time",
+                         [("20.000000", "flow", 1.5, None, 0), ("20.000005", "product", None, "milk", 0),
+                          ("20.001500", "flow", None, None, 2147483648)])  # fmt: skip
+        assert rows(url, "SELECT count(*) FROM edgetwin.gap") == [(0,)]
+
+
+async def test_a_broker_that_asks_who_we_are_is_told_over_tls(tmp_path, url):
+    """By a password from a file and the broker's certificate; with a wrong password nothing is received."""
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("server", ["127.0.0.1"])
+    subprocess.run(
+        [program("mosquitto_passwd", "mosquitto"), "-c", "-b", tmp_path / "users", "us", "secret"], check=True
+    )
+    (tmp_path / "password").write_text("secret\n")
+    (tmp_path / "wrong").write_text("wrong\n")
+    port = free_port()
+    lines = ["allow_anonymous true", f"listener {port} 127.0.0.1", "allow_anonymous false",
+             f"certfile {certificate}", f"keyfile {key}", f"password_file {tmp_path}/users"]  # fmt: skip
+
+    def known_by(file):
+        credentials = options.Credentials(tmp_path / file, authority.file)
+        broker = options.broker(f"mqtts://us@127.0.0.1:{port}", "one", "5", credentials)
+        return options.Options(broker, options.database(url))
+
+    async with Mosquitto(tmp_path, *lines, first=["per_listener_settings true"]) as broker:
+        with pytest.raises(TimeoutError):
+            async with receiving(known_by("wrong"), seconds=0.5):
+                pytest.fail("a wrong password was taken")
+        async with receiving(known_by("password")):
+            await publish(broker.port, ("event/tank", event(1)))
+            await until_rows(url, COUNT, [(1, 1)])
+
+
+async def test_what_has_not_come_is_asked_for_again_from_the_command_line(tmp_path, broker, url):
+    """A broker forgets what nobody has subscribed to; the gateway's journal does not."""
+
+    async def command(*arguments):
+        return await anyio.to_thread.run_sync(live.edgetwin, "ingest", *arguments, "--database", url)
+
+    async with gateway(tmp_path, broker, "gw1") as own:
+        for n in range(5):
+            own.journal.put(mqtt_gateway.event(n))
+        await own.heard.until(lambda h: len(h.of("event/tank")) == 5)
+        async with receiving(chosen(broker.port, url)):
+            own.journal.put(mqtt_gateway.event(5))
+            await publish(broker.port, ("event/tank", event(20)))  # its gateway will say that it never was
+            await until_rows(url, "SELECT first, last FROM edgetwin.gap", [(1, 5), (7, 19)])
+            said = await command("gaps")
+            assert said.returncode == 1
+            assert said.stdout.startswith(
+                "gw1 event epoch 1: up to 20, 18 missing\nmissing: gw1 event epoch 1 seq 1 to 5, since"
+            )
+            at = "--broker", f"mqtt://127.0.0.1:{broker.port}"
+            await until_rows(url, "SELECT gateway FROM edgetwin.gateway", [("gw1",)])
+            said = await command("resend", *at)
+            assert "seq 1 to 5: 5 records of class event were sent again" in said.stdout, said
+            await until_rows(url, "SELECT first, last, gone IS NOT NULL FROM edgetwin.gap", [(7, 19, True)])
+            said = await command("gaps")
+            assert (said.returncode, said.stdout.count("does not have it any more")) == (0, 1)

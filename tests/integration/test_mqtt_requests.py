@@ -213,7 +213,7 @@ async def test_what_is_wrong_is_answered_with_what_was_expected(tmp_path, broker
             answer = await ask(own, asked)
             assert (answer["ok"], answer["text"]) == (False, text), asked
         (tried,) = own.audits
-        assert tried.text.startswith("write tank/drive/speed : refused: writing is off")
+        assert tried.text.startswith("write 'tank/drive/speed' : refused: writing is off")
         assert own.inbox.take() == ((), ())
 
 

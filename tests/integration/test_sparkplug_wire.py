@@ -8,10 +8,10 @@ import pytest
 import sparkplug_statements as statements
 from mqtt_rig import Mosquitto
 from node_packages import installed
-from sparkplug_rig import Asked, Tap, condition, edge
+from sparkplug_rig import CATALOGUE, Asked, Tap, condition, edge
 
 from agent.core import quality
-from agent.core.nouns import Event
+from agent.core.nouns import Catalogue, Event, Part, Point, Role
 from agent.runtime import clock
 from agent.runtime.taps import Taps
 from agent.sinks import mqtt
@@ -76,7 +76,7 @@ async def _life(tap, folder, version):
         await tap.until(lambda: len(tap.packets(verb="NBIRTH", after=begin)) == 2)
         machines.pump(status=quality.BAD_NO_COMMUNICATION)
         await tap.until(lambda: tap.packets(verb="DDEATH", after=begin))
-        machines.pump(speed=6.0)
+        machines.pump(6.0)
         await tap.until(lambda: len(tap.packets(verb="DBIRTH", after=begin)) == 5)
         tap.tell(door="shut")
         await tap.until(lambda: tap.packets("end", after=begin))
@@ -95,7 +95,7 @@ async def _pump_around(tap, machines):
     for n in range(3000):
         if n % 50 == 0 and any(p["payload"]["seq"] == 5 for p in tap.packets(verb="DDATA")[-50:]) and n > 250:
             return
-        machines.pump(speed=float(n))
+        machines.pump(float(n))
         await anyio.sleep(0.0005)
     raise AssertionError("256 messages have not gone out")
 
@@ -105,10 +105,10 @@ def test_statement(recorded, statement):
     statements.CHECKS[statement](recorded)
 
 
-def test_every_statement_of_the_specification_is_accounted_for(capsys):
-    """The table, printed (pytest -s): 300 statements, less one of the host that has no id in the lists we know."""
+def test_every_statement_of_the_specification_is_accounted_for():
+    """The table, printed (pytest -s)."""
     table = statements.accounted()
-    assert len({one for one, _ in table}) == len(table) == 299
+    assert len({one for one, _ in table}) == len(table) == 300
     assert all(hasattr(sys.modules[__name__], test) for test in statements.ELSEWHERE)
     width = max(len(one) for one, _ in table)
     for one, what in table:
@@ -171,7 +171,7 @@ async def test_who_asks_for_a_rebirth_gets_one_and_no_data_before_it(tap, tmp_pa
         await tap.until(lambda: counters.read("spb/births") == 2)
         await anyio.sleep(0.1)
         asked = len(tap.lines)  # the rest of the hundred is waiting: nothing is told meanwhile
-        machines.pump(speed=77.0)
+        machines.pump(77.0)
         await tap.until(lambda: counters.read("spb/births") == 3)
         await tap.until(lambda: len(tap.packets(verb="DBIRTH", after=asked)) == 2)
         verbs = [p["topic"].split("/")[2] for p in tap.packets(after=asked)]
@@ -188,18 +188,44 @@ async def test_a_machine_that_is_not_heard_dies_and_is_born_again(tap, tmp_path)
         machines.gateway()
         machines.pump(status=quality.BAD_WAITING_FOR_INITIAL_DATA)
         await tap.until(lambda: tap.packets(verb="DBIRTH", after=begin))
-        machines.pump(speed=1.0)
+        machines.pump(1.0)
         await tap.until(lambda: len(tap.packets(verb="DBIRTH", after=begin)) == 2)
         machines.pump(status=quality.BAD_NO_COMMUNICATION)
         await tap.until(lambda: tap.packets(verb="DDEATH", after=begin))
         machines.pump(status=quality.BAD_TIMEOUT)
         tap.rebirth()
         await tap.until(lambda: len(tap.packets(verb="NBIRTH", after=begin)) == 2)
-        machines.pump(speed=2.0)
+        machines.pump(2.0)
         await tap.until(lambda: len(tap.packets(verb="DBIRTH", after=begin)) == 4)
         verbs = ["/".join([p["topic"].split("/")[2], *p["topic"].split("/")[4:]])
                  for p in tap.packets(after=begin)]  # fmt: skip
         assert verbs == ["NBIRTH", "DBIRTH/tank", "DBIRTH/pump", "DDEATH/pump", "NBIRTH", "DBIRTH/tank", "DBIRTH/pump"]
+
+
+async def test_another_catalogue_is_a_birth_of_all(tap, tmp_path):
+    """With its own metrics, under their own numbers; nothing of it is told before."""
+    begin = len(tap.lines)
+    async with edge(tmp_path, tap.port) as (machines, _):
+        machines.all()
+        await tap.until(lambda: len(tap.packets(verb="DBIRTH", after=begin)) == 2)
+        more = Point("pump/motor/current", Role.MEASURED, unit="A")
+        parts = (*CATALOGUE.parts[:1], Part("pump", 9, 11), Part("gateway", 11, 12))
+        points = (*CATALOGUE.points[:10], more, *CATALOGUE.points[10:])
+        machines.hub.catalogue = Catalogue("gw1", 2, points, parts)
+        machines.pump(6.0)  # of before: its rows mean something else
+        machines.epoch, here = 2, len(tap.lines)
+        machines.tank()
+        machines.pump(7.0, 0.5)
+        machines.gateway()
+        await tap.until(lambda: len(tap.packets(verb="DBIRTH", after=here)) == 2)
+        machines.pump(7.0, 0.75)
+        await tap.until(lambda: tap.packets(verb="DDATA", after=here))
+        *births, news = tap.packets(after=here)
+        assert [p["topic"].split("/")[2] for p in births] == ["NBIRTH", "DBIRTH", "DBIRTH"]
+        assert [(m["name"], m["alias"], m["value"]) for m in births[2]["payload"]["metrics"]] == [
+            ("motor/speed", 10, 7), ("motor/current", 11, 0.5)]  # fmt: skip
+        assert [m["alias"] for m in births[0]["payload"]["raw"]][-1] == 12
+        assert [(m["alias"], m["value"]) for m in news["payload"]["raw"]] == [(11, 0.75)]
 
 
 async def test_nothing_is_published_until_the_primary_host_is_there_nor_once_it_has_gone(tap, tmp_path):
@@ -217,7 +243,7 @@ async def test_nothing_is_published_until_the_primary_host_is_there_nor_once_it_
         tap.state(True, 1001)
         await tap.until(lambda: len(tap.packets(verb="DBIRTH", after=begin)) == 2)
         tap.state(False, 1000)  # the will of a connection that it has replaced
-        machines.pump(speed=8.0)
+        machines.pump(8.0)
         await tap.until(lambda: tap.packets(verb="DDATA", after=begin))
         here = len(tap.lines)
         tap.state(False, 1001)
@@ -225,7 +251,7 @@ async def test_nothing_is_published_until_the_primary_host_is_there_nor_once_it_
         cmds = [p["cmd"] for p in tap.lines[here:] if p["cmd"] in ("publish", "disconnect", "end", "connect")]
         assert cmds == ["publish", "disconnect", "end", "connect"]
         assert tap.packets(verb="NDEATH", after=here)
-        machines.pump(speed=9.0)
+        machines.pump(9.0)
         await anyio.sleep(0.2)
         assert len(tap.packets(after=here)) == 1
         away = len(tap.lines)
@@ -289,8 +315,8 @@ async def test_what_happened_during_an_outage_is_told_as_history(tap, tmp_path):
         await tap.until(lambda: tap.packets("end", after=begin))
         was_ms = time.time() * 1000
         for n in range(20):
-            machines.pump(speed=100.0 + n // 2, publish=False)
-        machines.pump(speed=200.0)
+            machines.pump(100.0 + n // 2, publish=False)
+        machines.pump(200.0)
         await machines.journal.flush()
         tap.tell(door="open")
         back = len(tap.lines)
@@ -301,7 +327,7 @@ async def test_what_happened_during_an_outage_is_told_as_history(tap, tmp_path):
         assert all(abs(m["timestamp"] - was_ms) < 3000 for m in _history(tap, back))
         birth = [p for p in tap.packets(verb="DBIRTH", after=back) if p["topic"].endswith(PUMP)]
         assert birth[0]["payload"]["metrics"][0]["value"] == 200
-        machines.pump(speed=300.0)  # and of now there is no history
+        machines.pump(300.0)  # and of now there is no history
         await tap.until(lambda: any(m["value"] == 300 for p in tap.packets(verb="DDATA", after=back)
                                     for m in p["payload"]["raw"]))  # fmt: skip
         await machines.journal.flush()
@@ -319,7 +345,7 @@ async def test_what_a_frozen_connection_swallowed_is_told_again(tap, tmp_path):
         tap.tell(door="frozen")
         await anyio.sleep(0.1)
         for n in range(5):
-            machines.pump(speed=1000.0 + n)
+            machines.pump(1000.0 + n)
             await anyio.sleep(0.02)
         assert counters.read("spb/errors") == 0  # handed over, and nobody has said otherwise
         assert counters.read("spb/published") >= 8
@@ -366,7 +392,7 @@ async def test_a_broker_that_is_killed_and_comes_back_is_told_all_again(packages
             while not counters.read("spb/births"):
                 await anyio.sleep(0.01)
         broker.kill()
-        machines.pump(speed=50.0)
+        machines.pump(50.0)
         await machines.journal.flush()
         await broker.start()
         tap = Tap(packages, broker.port)
@@ -393,7 +419,7 @@ async def test_beside_our_own_format_on_the_same_broker(tap, broker, tmp_path):
         machines.journal.put(record.event(Event("e1", "tank", clock.now_ns(), "raised", "hello")))
         await tap.until(lambda: len(tap.packets(verb="DBIRTH", after=begin)) == 2)
         await tap.until(lambda: counters.read("mqtt/acknowledged") == 1)
-        machines.pump(speed=3.0)
+        machines.pump(3.0)
         await tap.until(lambda: tap.packets(verb="DDATA", after=begin))
         assert (counters.read("mqtt/connected"), counters.read("spb/connected")) == (1, 1)
         assert (counters.read("mqtt/reconnects"), counters.read("spb/reconnects")) == (0, 0)

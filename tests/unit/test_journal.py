@@ -8,6 +8,7 @@ import pytest
 
 from agent.runtime import clock, journal, journal_queue, journal_writer, meters
 from agent.runtime.journal import Journal
+from agent.store import space
 from agent.store.read import Reader
 from agent.store.record import CHECKPOINT, EVENT, RAW, SUMMARY, Entry
 from agent.store.schema import StoreError, StoreFullError
@@ -240,7 +241,7 @@ async def test_a_disk_that_is_full_for_a_while_costs_nothing(path, counters, mon
 async def test_memory_is_bounded_while_nothing_can_be_written(path, counters, monkeypatch):
     monkeypatch.setattr(journal_queue, "MOST_BYTES", 300_000)
     monkeypatch.setattr(journal_writer, "MOST_BYTES", 300_000)
-    monkeypatch.setattr(journal_writer, "BLOCK_BYTES", 20_000)
+    monkeypatch.setattr(space, "BATCH_BYTES", 20_000)
     full, commit = [True], Store.commit
 
     def refuses(self, work):

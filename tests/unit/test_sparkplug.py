@@ -3,12 +3,14 @@
 import json
 
 import numpy as np
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core import quality
 from agent.core.nouns import Catalogue, Condition, Kind, Mode, Part, Point, Role, Snapshot, Tag
+from agent.sinks import mqtt
 from agent.sinks.mqtt.sparkplug import bdseq, changes, commands, host, metrics, payload
 from agent.sinks.mqtt.sparkplug.host import State
 from agent.sinks.mqtt.sparkplug.proto import DataType, Payload, decoded
@@ -226,3 +228,26 @@ def test_bdseq_goes_round_and_outlasts_what_can_happen_to_its_file(tmp_path, cap
     assert [f.name for f in tmp_path.iterdir()] == ["journal.db.spb.bdseq"]
     with pytest.raises(OSError, match="No such file"):
         bdseq.write(tmp_path / "gone" / "file", 3)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"format": "sparkplug_b"}, "go together"),
+        ({"sparkplug": {"group_id": "a"}}, "go together"),
+        ({"format": "sparkplug_b", "sparkplug": {}}, "group_id"),
+        ({"format": "sparkplug_b", "sparkplug": {"group_id": "a/b"}}, "no level of a topic"),
+        ({"format": "sparkplug_b", "sparkplug": {"group_id": "a", "edge_node_id": ""}}, "no level of a topic"),
+        ({"format": "sparkplug_b", "sparkplug": {"group_id": "a"}, "prefix": "x"}, "prefix: not of format sparkplug_b"),
+    ],
+)
+def test_a_configuration_that_cannot_be_says_why(keys, said):
+    with pytest.raises(pydantic.ValidationError, match=said):
+        mqtt.Config(host="127.0.0.1", **keys)
+
+
+def test_history_without_raw_history_is_advised_against():
+    config = mqtt.Config(host="127.0.0.1", format="sparkplug_b", sparkplug={"group_id": "a"})
+    assert "history: off" in mqtt.advice(config, False)[0]
+    assert mqtt.advice(config, True) == []
+    assert mqtt.advice(mqtt.Config(host="127.0.0.1"), False) == []

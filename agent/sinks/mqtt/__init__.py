@@ -61,6 +61,12 @@ class RawAroundEvent(Model):
     )
 
 
+# Keys of the other formats: its messages, topics and acknowledgement are as the specification has them.
+NOT_OF_SPARKPLUG = frozenset({
+    "prefix", "figures", "layout", "acknowledge", "confirm_timeout_s", "backlog_bytes_per_s", "compress_above_bytes",
+    "return_after_s",
+})  # fmt: skip
+
 OF_SPARKPLUG = (
     Meter("births", "1", "Births of the edge node: one a connection, one for each that hosts asked for"),
     Meter("historical", "1", "Values told after their time, marked historical"),
@@ -68,6 +74,7 @@ OF_SPARKPLUG = (
     Meter("refused", "1", "Commands that were refused"),
 )
 OF_OTHERS = (
+    Meter("too_large", "1", "Records larger than the broker takes: sent compressed, or only that they are there"),
     Meter("raw_blocks", "1", "Blocks of raw history sent: around alarms, and asked for"),
     Meter("requests", "1", "What the cloud has asked for, refused or not"),
     Meter("unconfirmed", "1", "Records sent that the receiving end has not confirmed (acknowledge: end_to_end)"),
@@ -112,7 +119,7 @@ class Config(Model):
     )
     password_file: Path | None = pydantic.Field(None, description="A file with the password and nothing else")
     client_id: str = pydantic.Field(
-        "", description="Unset: the gateway's id. Two clients of one id push each other out"
+        "", description="Unset: the gateway's id (of sparkplug_b, and this sink's). Two of one id push each other out"
     )
     version: Literal["5", "3.1.1"] = pydantic.Field("5", description="Of MQTT; 5 also tells why a message was refused")
     prefix: str = pydantic.Field("", description="Of all topics; unset: edgetwin/<gateway id>")
@@ -216,6 +223,9 @@ class Config(Model):
     def _of_its_format(self) -> Config:
         if (self.format == "sparkplug_b") != (self.sparkplug is not None):
             raise ValueError("format: sparkplug_b and the key sparkplug (group_id at least) go together")
+        strange = sorted(self.model_fields_set & NOT_OF_SPARKPLUG) if self.sparkplug is not None else []
+        if strange:
+            raise ValueError(f"{', '.join(strange)}: not of format sparkplug_b, expected without")
         return self
 
     @property

@@ -11,6 +11,7 @@ from agent.sinks.mqtt import payload
 
 MOST_BYTES = 4096
 LONGEST_TEXT = 200
+MOST = 1 << 62
 
 Tree = Mapping[str, Any]
 
@@ -21,7 +22,7 @@ class RequestError(ValueError):
 
 def answer(tree: Tree, ok: bool, text: str, **more: Any) -> bytes:
     """The answer to a request."""
-    asked = {key: tree[key] for key in ("id", "do") if isinstance(tree.get(key), str | int)}
+    asked = {key: tree[key] for key in ("id", "do") if _is_word(tree.get(key))}
     return payload.json_of({**asked, "ok": ok, "text": text, **more})
 
 
@@ -48,32 +49,40 @@ def expect(tree: Tree, *keys: str) -> None:
 def word(tree: Tree, key: str) -> str:
     """A short text."""
     value = tree.get(key)
-    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT:
-        raise RequestError(f"{key}: {_shown(value)}, expected a text of 1 to {LONGEST_TEXT} characters")
+    if not isinstance(value, str) or not _is_word(value):
+        raise RequestError(f"{key}: {shown(value)}, expected a text of 1 to {LONGEST_TEXT} characters")
     return value
+
+
+def _is_word(value: Any) -> bool:
+    """Whether it may stand in a log and in an answer."""
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT and value.isprintable()
 
 
 def whole(tree: Tree, key: str) -> int:
     """A number to count with."""
     value = tree.get(key)
-    if type(value) is not int or not 0 <= value < 1 << 62:
-        raise RequestError(f"{key}: {_shown(value)}, expected a whole number")
+    if type(value) is not int or not 0 <= value < MOST:
+        raise RequestError(f"{key}: {shown(value)}, expected a whole number")
     return value
 
 
 def utc_ns(tree: Tree, key: str) -> int:
     """A time as ISO 8601 with its offset, or as UTC nanoseconds since 1970."""
     value = tree.get(key)
-    if type(value) is int and 0 <= value < 1 << 62:
+    if type(value) is int and 0 <= value < MOST:
         return value
     try:
         at = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         at = None
     if at is None or at.tzinfo is None:
-        raise RequestError(f"{key}: {_shown(value)}, expected a time such as 2026-11-24T10:00:00Z or nanoseconds")
+        raise RequestError(f"{key}: {shown(value)}, expected a time such as 2026-11-24T10:00:00Z or nanoseconds")
     since = at - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
+    ns = (since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
+    if not 0 <= ns < MOST:
+        raise RequestError(f"{key}: {shown(value)}, expected a time from 1970 to 2116")
+    return ns
 
 
 def comment(tree: Tree) -> dict[str, str]:
@@ -81,5 +90,6 @@ def comment(tree: Tree) -> dict[str, str]:
     return {"comment": word(tree, "comment")} if "comment" in tree else {}
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """What stands there, short."""
     return "nothing" if value is None else repr(value)[:60]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 from agent.core.nouns import Catalogue, Snapshot
@@ -50,6 +50,7 @@ class Form:
     raw: messages of a block of raw history, of an asset and a content; None where the format has no place for it.
     request: the topic filter on which something may be asked for, None for none; understood: a request as ours look;
     answer: what an answer becomes.
+    shorter: what a record becomes where the broker takes no more than so many bytes at once (topic and payload).
     other_topics: whether the broker lets us listen below our prefix to more than that. values: made
     anew for each connection, what is said of the newest values beside the records.
     """
@@ -64,6 +65,7 @@ class Form:
     understood: Callable[[Heard], Heard] = lambda heard: heard
     answer: Callable[[bytes], Out] = lambda content: Out("answer", content)
     other_topics: bool = True
+    shorter: Callable[[Record, float], Said] | None = None
     values: Callable[[], Callable[[Catalogue, Snapshot], Iterable[Out]]] | None = None
 
 
@@ -73,6 +75,7 @@ def own(config: Config, gateway: str) -> Form:
     offline = Out(f"{prefix}/status", payload.OFFLINE, retain=True)
     return Form(
         record=partial(_record, config, gateway, prefix),
+        shorter=partial(_shorter, gateway, prefix, partial(_record, config, gateway, prefix)),
         birth=lambda catalogue: (Out(f"{prefix}/birth", packed(payload.birth(catalogue), above), retain=True),),
         hello=(Out(f"{prefix}/status", payload.ONLINE, retain=True),),
         goodbye=(offline,),
@@ -96,6 +99,17 @@ def _record(config: Config, gateway: str, prefix: str, record: Record) -> Said:
         return Said(outs)
     names = _names(gateway, record.asset, message.names, message.key, config.compress_above_bytes)
     return Said(outs, (Out(f"{prefix}/names/{record.asset}", names, retain=True),))
+
+
+def _shorter(gateway: str, prefix: str, full: Callable[[Record], Said], record: Record, largest: float) -> Said:
+    """Compressed if that is enough; else only that there is this record, which stays in the journal for its time."""
+    said = full(record)
+    (out,) = said.outs
+    squeezed = replace(out, payload=packed(out.payload, 0) if out.payload[:1] == b"{" else out.payload)
+    if len(squeezed.topic) + len(squeezed.payload) <= largest:
+        return replace(said, outs=(squeezed,))
+    why = f"{len(squeezed.payload)} bytes, and the broker takes {largest:.0f} at once"
+    return Said((Out(out.topic, payload.unreadable(gateway, record, why)),))
 
 
 @lru_cache(maxsize=64)  # the same for each window of an asset

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -43,6 +44,9 @@ NEVER_SUBSCRIBED = "edgetwin/there-and-back"
 # 2 * (0.7 + 0.025) of what is configured is less than 1.5.
 LIBRARYS_SHARE, LOOK = 0.7, 0.025
 
+# Bytes of a PUBLISH beside topic and payload, at most: fixed header, lengths, identifier, properties of ours.
+HEADER = 64
+
 SESSION_TAKEN_OVER = 0x8E
 KEEP_ALIVE_TIMEOUT = 0x8D
 
@@ -58,6 +62,7 @@ class _RefusedError(aiomqtt.MqttError):
 class Client(aiomqtt.Client):
     """aiomqtt takes every acknowledgement for a success; that of MQTT 5 can say that the message was refused."""
 
+    largest: int | None = None  # packet that the broker takes, where it says so
     _left = False
     _takes: tuple[tuple[str, Hear], ...] = ()
 
@@ -65,6 +70,15 @@ class Client(aiomqtt.Client):
         super().__init__(*arguments, keepalive=max(1, int(LIBRARYS_SHARE * keepalive_s)), **options)
         self._look_s = LOOK * keepalive_s
         self._early: deque[Heard] = deque(maxlen=MOST_EARLY)
+
+    def _on_connect(
+        self, client: Paho, userdata: Any, flags: Any, reason_code: ReasonCode, properties: Properties | None = None
+    ) -> None:
+        """A broker of MQTT 5 says how much it takes at once; the library passes over it, and lets nobody set it now."""
+        at_once = getattr(properties, "ReceiveMaximum", client.max_inflight_messages)
+        client._max_inflight_messages = min(at_once, client.max_inflight_messages)  # noqa: SLF001
+        self.largest = getattr(properties, "MaximumPacketSize", None)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
 
     async def _misc_loop(self) -> None:
         """The library's own looks each second, which is late for a short keep-alive."""
@@ -154,12 +168,17 @@ class Link:
     def __init__(self, client: Client, timeout_s: float) -> None:
         """Use `connected`."""
         self._client, self._timeout_s = client, timeout_s
+        self.largest = math.inf if client.largest is None else client.largest - HEADER
 
     async def publish(self, topic: str, payload: bytes, retain: bool = False, correlation: bytes = b"") -> None:
         """Hand a message to the broker; returns once it is acknowledged. ConnectionError: it may or may not have it.
 
-        `correlation` goes with an answer to one that came with it.
+        `correlation` goes with an answer to one that came with it. What is longer than `largest` (bytes of topic and
+        payload) is refused here: a broker would hang up.
         """
+        if len(topic) + len(payload) > self.largest:
+            said = f"{topic}: {len(payload)} bytes, and the broker takes {self.largest:.0f} at once"
+            raise LinkError(said, Fault.REFUSED_MESSAGE)
         properties = _correlated(correlation) if correlation else None
         try:
             await self._client.publish(topic, payload, AT_LEAST_ONCE, retain, properties, timeout=self._timeout_s)

@@ -93,12 +93,16 @@ def message(gateway: str, record: Record, figures: tuple[Figure, ...] = FIGURES,
 
     One that cannot be read is published too, and says so: nothing goes missing.
     """
-    name = name_of(gateway, record)
     try:
-        said = _said(name, record, figures, layout)
+        said = _said(name_of(gateway, record), record, figures, layout)
     except wire.WireError as error:
-        said = Message(json_of({**name, "unreadable": str(error)}))
+        return Message(unreadable(gateway, record, str(error)))
     return replace(said, content=sealed(said.content))
+
+
+def unreadable(gateway: str, record: Record, why: str) -> bytes:
+    """What is said of a record that cannot be told."""
+    return sealed(json_of({**name_of(gateway, record), "unreadable": why}))
 
 
 def name_of(gateway: str, record: Record) -> dict[str, Any]:
@@ -153,11 +157,11 @@ def _window(summary: Summary, wall: Wall) -> dict[str, Any]:
         "context": dict(summary.context),
         "score_max": _number(summary.score_max),
         **({"models": models} if (models := _models(summary)) else {}),
-        **({"trace": _trace(summary)} if len(summary.trace.row) else {}),
+        **({"trace": trace_of(summary)} if len(summary.trace.row) else {}),
     }
 
 
-def _trace(summary: Summary) -> dict[str, list[tuple[int, float | None]]]:
+def trace_of(summary: Summary) -> dict[str, list[tuple[int, float | None]]]:
     """By tag the points of its line: ns since the start of the window (before 0: the last sample before it), value.
 
     Between two points the line is straight and misses no sample by more than the birth says of the tag (`trace`); null

@@ -106,8 +106,9 @@ class Desk:
                 f"too many requests, expected {A_MINUTE:g} a minute at most: ask again in {wait_s:.0f} s"
             )
         if do == "write":
-            target = str(tree.get("target"))[: asked.LONGEST_TEXT]
-            await self._ask(self._request(tree, target, {}))  # which refuses it, and writes down who tried
+            await self._ask(
+                self._request(tree, asked.shown(tree.get("target")), {})
+            )  # which refuses it, and writes down who tried
             raise RequestError("no message from the cloud writes a register: a person at the gateway may")
         if do not in self._config.requests:
             off = f"{do} is not switched on here" if do in get_args(Wish) else f"{do!r} is not known"

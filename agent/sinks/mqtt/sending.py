@@ -22,7 +22,7 @@ from agent.runtime.journal import Cursor, Record, StoreError
 from agent.runtime.together import together
 from agent.sinks.mqtt import Config, bucket
 from agent.sinks.mqtt.confirming import MOST, Unconfirmed
-from agent.sinks.mqtt.form import Form, Out, prefix_of
+from agent.sinks.mqtt.form import Form, Out, Said, prefix_of
 from agent.sinks.mqtt.link import Link
 
 if TYPE_CHECKING:
@@ -88,10 +88,18 @@ class Sending:
             while self._unconfirmed.full(MOST if slots is None else MOST // 2):
                 await self._changed.wait()
         await self._slots.acquire()
-        said = self._form.record(record)
+        said = self._said(record)
         await self._tell(said.before)
         group.start_soon(self._publish, cursor, record, said.outs, slots)
         return sum(len(out.payload) for out in said.outs)
+
+    def _said(self, record: Record) -> Said:
+        """As the broker takes it: one record that is too large must not hold up all that follow."""
+        said = self._form.record(record)
+        if self._form.shorter is None or all(len(o.topic) + len(o.payload) <= self._link.largest for o in said.outs):
+            return said
+        meters.current().add(f"{self._config.id}/too_large")
+        return self._form.shorter(record, self._link.largest)
 
     async def _tell(self, before: tuple[Out, ...]) -> None:
         for out in before:
@@ -160,7 +168,7 @@ class Sending:
         return record
 
     async def _publish_again(self, record: Record) -> None:
-        said = self._form.record(record)
+        said = self._said(record)
         await self._tell(said.before)
         meters.current().add(f"{self._config.id}/published", len(said.outs))
         await say(self._link, said.outs)

@@ -36,7 +36,7 @@ async def run(config: Config, taps: Taps, ask: Ask) -> None:
 
 async def publishing(config: Config, taps: Taps, ask: Ask, said_as: Form) -> None:
     """Events and summaries of the journal in some format, until cancelled or drained."""
-    for name in ("published", "acknowledged", "unconfirmed", "raw_blocks", "requests"):
+    for name in ("published", "acknowledged", "too_large", "unconfirmed", "raw_blocks", "requests"):
         meters.current().add(f"{config.id}/{name}", 0)
     unconfirmed = Unconfirmed(config.confirm_timeout_s) if config.acknowledge == "end_to_end" else None
     session = partial(_session, config, taps, ask, said_as, unconfirmed)

@@ -18,8 +18,9 @@ from agent.sinks.mqtt.faults import WORDS, Fault, LinkError
 from agent.sinks.mqtt.form import Out
 from agent.sinks.mqtt.link import connected
 from agent.sinks.mqtt.sparkplug import bdseq, metrics, payload
+from agent.sinks.mqtt.sparkplug.host import HostAway
 from agent.sinks.mqtt.sparkplug.node import Naming, now_ms
-from agent.sinks.mqtt.sparkplug.session import HostAway, Session
+from agent.sinks.mqtt.sparkplug.session import Session
 
 if TYPE_CHECKING:
     from agent.runtime.journal import Cursor
@@ -71,6 +72,7 @@ class _Connecting:
         self._bdseq = self._on_disk = bdseq.read(self._file)
         self._naming = Naming.of(config, taps.gateway, taps.hub.catalogue)
         self._saved, self._opened = True, False
+        self._host_ms: dict[Place, int] = {}  # by broker
 
     async def run(self) -> None:
         counters, tries = meters.current(), Tries()
@@ -108,7 +110,12 @@ class _Connecting:
             meters.current().set(f"{config.id}/broker", 1 + config.places.index(place))
             meters.current().set(f"{config.id}/fault", Fault.NONE)
             log.info("%s: connected to %s, bdSeq %d", config.id, brokers.address(place), self._bdseq)
-            await Session(config, self._taps, self._ask, naming, link, self._bdseq).run()
+            host_ms = self._host_ms.get(place, -1)
+            session = Session(config, self._taps, self._ask, naming, link, self._bdseq, host_ms)
+            try:
+                await session.run()
+            finally:
+                self._host_ms[place] = session.host.state.timestamp_ms
 
     async def _save(self) -> None:
         if self._bdseq == self._on_disk:

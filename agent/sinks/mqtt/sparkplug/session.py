@@ -15,8 +15,9 @@ from agent.runtime import clock, meters
 from agent.runtime.together import together
 from agent.sinks.mqtt import Ask, Config
 from agent.sinks.mqtt.link import Link
-from agent.sinks.mqtt.sparkplug import changes, commands, host
+from agent.sinks.mqtt.sparkplug import changes, commands
 from agent.sinks.mqtt.sparkplug.history import History
+from agent.sinks.mqtt.sparkplug.host import Primary, State
 from agent.sinks.mqtt.sparkplug.node import Naming, Node
 
 if TYPE_CHECKING:
@@ -29,22 +30,20 @@ GOODBYE_S = 2.0
 MOST_WAITING = 64  # messages with commands
 
 
-class HostAway(Exception):  # noqa: N818 (what the host is, not an error)
-    """The primary host is not on this broker."""
-
-
 class Session:
     """What happens on one connection, until it is lost (an OSError), the host goes (HostAway) or the daemon drains."""
 
-    def __init__(self, config: Config, taps: Taps, ask: Ask, naming: Naming, link: Link, bdseq: int) -> None:
-        """`bdseq` is that of the will."""
+    def __init__(
+        self, config: Config, taps: Taps, ask: Ask, naming: Naming, link: Link, bdseq: int, host_ms: int
+    ) -> None:
+        """`bdseq` is that of the will; `host_ms` the newest time stamp of the primary host on this broker, -1: none."""
         assert config.sparkplug is not None  # the configuration sees to it
         self._config, self._said, self._taps, self._ask, self._link = config, config.sparkplug, taps, ask, link
         self._node = Node(config, naming, link, bdseq)
         self._due_ns = 0  # births, whoever is missing
         self._born = anyio.Event()
         self._again = anyio.Event()
-        self._host, self._host_news = host.State(), anyio.Event()
+        self.host = Primary(self._said.primary_host or "", State(False, host_ms))
         self._orders, self._inbox = anyio.create_memory_object_stream[tuple[str, bytes]](MOST_WAITING)
         self._refused = 0
 
@@ -54,7 +53,7 @@ class Session:
 
             async def live() -> None:
                 await self._subscribe()
-                await self._host_there()
+                await self.host.there(self._said.host_wait_s if len(self._config.places) > 1 else None)
                 async with self._dying():
                     await self._live()
                 connection.cancel()
@@ -70,14 +69,14 @@ class Session:
                 await History(self._config, self._taps, self._node).run()
                 life.cancel()
 
-            await together(self._host_gone, self._follow, self._be_born_again, self._obey, history)
+            await together(self.host.gone, self._follow, self._be_born_again, self._obey, history)
 
     @asynccontextmanager
     async def _dying(self) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            if self._born.is_set():
+            if self._node.born_at_ns:
                 with anyio.move_on_after(GOODBYE_S, shield=True):
                     try:
                         await self._node.death()
@@ -87,36 +86,10 @@ class Session:
     async def _subscribe(self) -> None:
         """Before anything is published; to commands for devices too, so that they are refused and not just unheard."""
         topic = self._node.naming.topic
-        if self._said.primary_host:
-            await self._link.subscribe(f"spBv1.0/STATE/{self._said.primary_host}", self._of_host)
+        if self.host.name:
+            await self._link.subscribe(f"spBv1.0/STATE/{self.host.name}", self.host.take)
         await self._link.subscribe(topic("NCMD"), self._ordered)
         await self._link.subscribe(topic("DCMD", "+"), self._ordered)
-
-    def _of_host(self, topic: str, content: bytes) -> None:
-        try:
-            self._host = host.after(self._host, content)
-        except ValueError as error:
-            log.warning("%s: %s: %s", self._config.id, topic, error)
-        news, self._host_news = self._host_news, anyio.Event()
-        news.set()
-
-    async def _host_there(self) -> None:
-        """Returns once the primary host is online; where there are other brokers, not for ever."""
-        if not self._said.primary_host:
-            return
-        alone = len(self._config.places) == 1
-        with anyio.move_on_after(None if alone else self._said.host_wait_s):
-            while not self._host.online:
-                if not alone and self._host != host.State():
-                    break
-                await self._host_news.wait()
-        if not self._host.online:
-            raise HostAway(f"primary host {self._said.primary_host} is not on it")
-
-    async def _host_gone(self) -> None:
-        while self._host.online or not self._said.primary_host:
-            await self._host_news.wait()
-        raise HostAway(f"primary host {self._said.primary_host} has gone")
 
     async def _follow(self) -> None:
         """Births once there is something to tell of every asset, then what changes."""
