@@ -136,8 +136,9 @@ async def _keep_deployed(
     sources = [source.id for source in plan.sources if source.type != "self"]
     clouds = [sink.id for sink in plan.sinks if sink.type == "mqtt"]
     watched = Watched(plan.assets, sources, clouds, hub.newest)
-    run = partial(fleet.run, watched.vitals, gate.ask, partial(_audit, journal), stop)
+    run = partial(fleet.run, watched.vitals, gate.ask, partial(_audit, journal))
     await supervise.keep("fleet", run, over=lambda: fleet.again, watched=False, strict=strict)
+    stop.set()
 
 
 def _start_sources(group: TaskGroup, plan: Plan, inboxes: dict[str, Inbox], strict: bool) -> None:

@@ -105,7 +105,8 @@ def status(file: Path, state_dir: Path | None, json: bool) -> None:
     place = _place(file, state_dir)
     try:
         now = place.shelf.state()
-        tree = place.shelf.report() or reports.report(place, now, None, (), reports.drift(place, now))
+        found = (reports.models(place, now), reports.drift(place, now))
+        tree = place.shelf.report() or reports.report(place.gateway, now, None, (), *found)
     except (OSError, ValueError) as error:
         fail(f"{place.shelf.folder}: {error}")
     if json:

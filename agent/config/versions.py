@@ -1,4 +1,4 @@
-"""What a configuration must keep to be a version of a fleet: the gateway's name, and its memory where it is."""
+"""What a configuration must keep to be a version of a fleet: the gateway's name, its memory where it is, its guard."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ def _problems(found: Loaded, gateway: str) -> Iterator[Problem]:
     if about.managed != "fleet":
         text = f"managed is {about.managed}, expected fleet: the machine's own file decides when that ends"
         yield problem(tree.mark(("gateway", "managed")), text)
+    if about.models.signature != "required":
+        text = "signature is warn, expected required: what comes from outside loads signed models only"
+        yield problem(tree.mark(("gateway", "models", "signature")), text)
     for at, path in ((("journal", "path"), found.file.journal.path), (("feed", "socket"), found.file.feed.socket)):
         if path is not None and not Path(path).is_absolute():
             text = f"{path} would lie in the folder of this version, expected an absolute path or none"

@@ -1,6 +1,6 @@
 """Versions sent one after another to a real daemon while it is killed at random moments (rows 4, 30, 35).
 
-    python tests/faults/deploy_soak.py [--kills 10] [--seed 1]
+    python tests/faults/deploy_soak.py [--kills 10] [--seed 1] [--longest 6]
 
 mosquitto, a supervisor that starts the daemon again (as systemd does), and a sender that always publishes the next
 version: good ones, one in four that cuts the cloud off, one in four that `edgetwin check` refuses. After every kill the
@@ -77,6 +77,9 @@ class Soak:
         state = self.place.shelf.state()
         self.ends[f"killed while {state.state}"] += 1
         self.start()
+        if self.random.random() < 0.25:  # the next kill may come before it is up
+            self.ends["killed while starting, perhaps"] += 1
+            return
         until(lambda: self.text().count("agent.app: running") > ups, 60, 0.05)
         now = self.place.shelf.state()
         assert not now.in_force or self.place.shelf.configuration(now.in_force).exists()
@@ -96,14 +99,14 @@ class Soak:
         assert self.place.shelf.state().in_force == good
         return {"starts": starts, "end": last["state"], "reason": last["reason"]}
 
-    def run(self, kills):
+    def run(self, kills, longest_s):
         broker = subprocess.Popen([tool("mosquitto"), "-c", self.folder / "mosquitto.conf"], stderr=subprocess.DEVNULL)
         try:
             until(lambda: listens(self.port), 10, 0.05)
             self.start()
             self.send()
             for _ in range(kills):
-                end = time.monotonic() + self.random.uniform(0.2, 6.0)
+                end = time.monotonic() + self.random.uniform(0.1, longest_s)
                 while time.monotonic() < end:
                     if found := self.ended():
                         self.ends[f"end: {found['state']}"] += 1
@@ -124,6 +127,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--longest", type=float, default=6.0, help="Between two kills, in s.")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        print(json.dumps(Soak(Path(scratch), asked.seed).run(asked.kills), indent=1))
+        print(json.dumps(Soak(Path(scratch), asked.seed).run(asked.kills, asked.longest), indent=1))

@@ -2,9 +2,11 @@
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from fleet_rig import CSV, YAML
@@ -21,6 +23,22 @@ pytestmark = [
 ABOUT = json.dumps({"about": "x" * 150_000})  # too large for one message: it goes in pieces
 
 
+# As they stand in README.md; typed in the folder of the gateway, one after the other.
+SENT = """\
+edgetwin fleet key --out fleet.key
+edgetwin fleet trust fleet.pub edgetwin.yaml
+edgetwin fleet pack hall-2 --key fleet.key --for hall-2 --version 1 --out hall-2.bundle
+edgetwin fleet send hall-2.bundle --broker 127.0.0.1
+edgetwin fleet status edgetwin.yaml
+""".splitlines()
+OVERRIDDEN = """\
+edgetwin fleet override edgetwin.yaml --reason "PLC replaced" --until 4h
+edgetwin fleet override edgetwin.yaml --end
+""".splitlines()
+FROM_A_STICK = "edgetwin fleet apply stick edgetwin.yaml"
+TYPED = (*SENT, *OVERRIDDEN, FROM_A_STICK)
+
+
 def fleet(*arguments):
     """`edgetwin fleet ...` as people type it, without the time that a process takes to start."""
     return CliRunner().invoke(app, ["fleet", *map(str, arguments)])
@@ -31,7 +49,7 @@ class Gateway:
 
     def __init__(self, folder):
         self.folder, self.port = folder, free_port()
-        self.file = self.write("machine", YAML.replace("gateway:", "state_dir: state\ngateway:")) / "edgetwin.yaml"
+        self.file = self.write(".", YAML.replace("gateway:", "state_dir: state\ngateway:")) / "edgetwin.yaml"
         (folder / "mosquitto.conf").write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n")
         self.broker = Process("broker", (tool("mosquitto"), "-c", folder / "mosquitto.conf"), folder / "broker.log")
         run = (sys.executable, "-m", "agent.cli", "run", self.file)
@@ -43,7 +61,7 @@ class Gateway:
     def write(self, name, yaml=YAML, csv=CSV, **files):
         """A folder with a configuration."""
         made = self.folder / name
-        made.mkdir()
+        made.mkdir(exist_ok=True)
         for path, text in {"edgetwin.yaml": yaml, "tags.csv": csv, **files}.items():
             (made / path.replace("_", ".")).write_text(text.replace("PORT", str(self.port)))
         return made
@@ -71,8 +89,15 @@ class Gateway:
             except BlockingIOError:
                 return heard
 
-    def send(self, bundle):
-        return fleet("send", bundle, "--broker", f"127.0.0.1:{self.port}", "--wait", 60)
+    def type(self, command):
+        """A command in the folder of the gateway; its broker has another port than the usual one."""
+        before = Path.cwd()
+        os.chdir(self.folder)
+        try:
+            words = [f"127.0.0.1:{self.port}" if word == "127.0.0.1" else word for word in shlex.split(command)]
+            return fleet(*words[2:])
+        finally:
+            os.chdir(before)
 
     def retained(self, topic):
         """What a broker gives to whoever comes later, by topic."""
@@ -90,8 +115,6 @@ class Gateway:
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory):
     made = Gateway(tmp_path_factory.mktemp("fleet"))
-    assert fleet("key", "--out", made.folder / "fleet.key").exit_code == 0
-    assert "trusted: fleet" in fleet("trust", made.folder / "fleet.pub", made.file).stdout
     try:
         made.broker.start()
         until(lambda: listens(made.port), 10, 0.02)
@@ -105,10 +128,11 @@ def gateway(tmp_path_factory):
 
 
 def test_a_version_is_sent_in_pieces_tried_confirmed_and_reported(gateway):
-    bundle = gateway.pack(1, gateway.write("v1", about_json=ABOUT))
-    done = gateway.send(bundle)
-    assert done.exit_code == 0, done.stdout + done.stderr + gateway.daemon.text()
-    assert done.stdout.splitlines()[-1] == "confirmed"
+    gateway.write("hall-2", about_json=ABOUT)
+    done = [gateway.type(command) for command in SENT]
+    assert [each.exit_code for each in done] == [0] * len(SENT), done[-2].output + gateway.daemon.text()
+    assert done[3].stdout.splitlines()[-1] == "confirmed"
+    assert done[4].stdout.startswith("gateway hall-2: desired version 1, running version 1")
     code, said = gateway.status()
     assert (code, said["desired"], said["running"], said["drift"]) == (0, 1, 1, [])
     assert list(said["models"]) == ["about.json"]
@@ -119,9 +143,21 @@ def test_a_version_is_sent_in_pieces_tried_confirmed_and_reported(gateway):
     assert gateway.notified() == ["READY=1", "RELOADING=1", "WATCHDOG=1", "READY=1"]
 
 
+def test_a_local_change_is_drift_until_it_ends(gateway):
+    begin, end = OVERRIDDEN
+    assert gateway.type(begin).exit_code == 0
+    again = gateway.type(begin)
+    assert (again.exit_code, "overrides it already until" in again.stderr) == (1, True)
+    code, said = gateway.status()
+    assert (code, [each["reason"] for each in said["drift"]]) == (1, ["PLC replaced"])
+    assert gateway.type(end).exit_code == 0
+    until(lambda: gateway.status()[0] == 0, 10, 0.1)
+
+
 def test_a_version_that_cuts_the_cloud_off_is_taken_back_and_the_cloud_is_told_why(gateway):
-    wrong = gateway.write("v2", YAML.partition("sinks:")[0].replace("confirm_s: 8", "confirm_s: 2"), about_json=ABOUT)
-    done = gateway.send(gateway.pack(2, wrong))
+    cut_off = YAML.partition("sinks:")[0].replace("confirm_s: 8", "confirm_s: 2")
+    bundle = gateway.pack(2, gateway.write("v2", cut_off, about_json=ABOUT))
+    done = gateway.type(f"edgetwin fleet send {bundle} --broker 127.0.0.1 --wait 60")
     assert done.exit_code == 1, gateway.daemon.text()
     assert done.stdout.splitlines()[-1].endswith("not well within 2 s: cloud")
     code, said = gateway.status()
@@ -130,15 +166,14 @@ def test_a_version_that_cuts_the_cloud_off_is_taken_back_and_the_cloud_is_told_w
 
 
 def test_what_a_stick_brings_is_checked_and_refused_with_the_line_that_is_wrong(gateway):
-    wrong = gateway.write("v3", YAML.replace("input", "inptu"), CSV.replace("input", "inptu"), about_json=ABOUT)
+    wrong = gateway.write("v3", YAML, CSV.replace("input", "inptu"), about_json=ABOUT)
     gateway.pack(3, wrong, "--no-check")
-    done = fleet("apply", gateway.folder / "stick", gateway.file, "--wait", 60)
+    done = gateway.type(FROM_A_STICK)
     assert done.exit_code == 1
     assert "refused tags.csv:2:5: a/b: " in done.stdout, done.stdout + done.stderr
     other = gateway.folder / "other.yaml"
     other.write_text(gateway.file.read_text().replace("hall-2", "hall-3"))
-    none = fleet("apply", gateway.folder / "stick", other)
-    assert "has no bundle for gateway hall-3" in none.stderr
+    assert "has no bundle for gateway hall-3" in fleet("apply", gateway.folder / "stick", other).stderr
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ import anyio
 import pytest
 from fleet_rig import CSV, FILES, NOW, YAML, bundle, hand_in, place
 
+from agent.config import versions
+from agent.config.load import load
 from agent.control.deploy import manifest as manifests
 from agent.control.deploy import orders, report, starting
 from agent.control.deploy import state as states
@@ -149,6 +151,24 @@ def test_edited_files_are_drift_and_never_run(tmp_path):
     assert "tags.csv" in start.now.reason
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("id: hall-2", "id: hall-3", "is of gateway hall-3, expected hall-2"),
+        ("managed: fleet", "managed: local", "managed is local, expected fleet"),
+        ("managed: fleet", "managed: fleet, models: {signature: warn}", "loads signed models only"),
+        ("classes:", "journal: {path: j.db}\nclasses:", "j.db would lie in the folder of this version"),
+        ("classes:", "feed: {socket: f.sock}\nclasses:", "f.sock would lie in the folder of this version"),
+        ("classes:", "journal: {path: /data/j.db}\nclasses:", ""),
+    ],
+)
+def test_a_version_keeps_the_gateway_s_name_memory_and_guard(tmp_path, old, new, why):
+    (tmp_path / "tags.csv").write_text(CSV)
+    (tmp_path / "edgetwin.yaml").write_text(YAML.replace("PORT", "1883").replace(old, new))
+    found = versions.problems(load(tmp_path / "edgetwin.yaml", tmp_path / "state"), "hall-2")
+    assert [why in str(each) for each in found] == ([True] if why else [])
+
+
 def test_a_state_that_cannot_be_read_is_set_aside(tmp_path):
     made = place(tmp_path)
     (made.shelf.folder / "state.json").write_bytes(b"\0" * 100)
@@ -175,9 +195,8 @@ async def test_the_gate_refuses_a_promotion_without_an_override_and_undoes_it_at
     assert (await gate.ask(promote)).ok
     assert fleet.now.override.promoted == ("promote rig/anomaly",)
     monkeypatch.setattr(making, "wall", lambda: NOW + datetime.timedelta(days=1))
-    stop = anyio.Event()
     async with anyio.create_task_group() as group:
-        group.start_soon(fleet.run, lambda: Vitals(frozenset(), frozenset()), gate.ask, told.append, stop)
+        group.start_soon(fleet.run, lambda: Vitals(frozenset(), frozenset()), gate.ask, told.append)
         with anyio.fail_after(5):
             while fleet.now.override is not None:
                 await anyio.sleep(0.01)
@@ -201,10 +220,9 @@ ILL = Vitals(frozenset({"cloud", "asset rig"}), frozenset({"asset rig"}))
 
 async def until_again(fleet, vitals=WELL, told=None):
     """The daemon's part: run until it is to start again; what a start finds then."""
-    stop = anyio.Event()
     with anyio.fail_after(10):
-        await fleet.run(lambda: vitals, gate_of(fleet, []).ask, (told if told is not None else []).append, stop)
-    assert stop.is_set()
+        await fleet.run(lambda: vitals, gate_of(fleet, []).ask, (told if told is not None else []).append)
+    assert fleet.again
     return fleet.now
 
 
@@ -252,7 +270,7 @@ async def test_what_the_check_refuses_is_not_tried_and_does_not_stay_on_the_disk
     monkeypatch.setattr(fleet, "_checked", wrong)
     assert (await fleet.obey(Request("1", "apply", hand_in(made, bundle(1)), "cloud:hall-2"))).ok
     async with anyio.create_task_group() as group:
-        group.start_soon(fleet.run, lambda: WELL, gate_of(fleet, []).ask, lambda event: None, anyio.Event())
+        group.start_soon(fleet.run, lambda: WELL, gate_of(fleet, []).ask, lambda event: None)
         with anyio.fail_after(5):
             async for tree in fleet.reported.latest():
                 if tree["state"] == "refused":
@@ -286,6 +304,23 @@ async def test_while_one_is_checked_whoever_asks_is_answered_and_a_newer_one_tak
         may_end.set()
     assert checked == [1, 2]
     assert states.version_of(fleet.now.trial) == 2
+
+
+@pytest.mark.anyio
+async def test_a_refusal_is_reported_until_something_else_happens(tmp_path):
+    made = place(tmp_path)
+    made.shelf.keep(states.applying(offered(made, Deployment(), bundle(1)).now, frozenset(), frozenset()))
+    fleet = started(made, 0.2)
+    assert not (await fleet.obey(Request("1", "apply", hand_in(made, bundle(2, gateway="g")), "cloud:hall-2"))).ok
+    assert (fleet.reported.newest["state"], fleet.reported.newest["running"]) == ("refused", 1)
+    async with anyio.create_task_group() as group:
+        group.start_soon(fleet.run, lambda: WELL, gate_of(fleet, []).ask, lambda event: None)
+        with anyio.fail_after(5):
+            async for tree in fleet.reported.latest():
+                if tree["state"] == "confirmed":
+                    break
+        group.cancel_scope.cancel()
+    assert tree["manifest"] == bundle(1).digest[:16]
 
 
 @pytest.mark.anyio

@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pytest
 from live import ROOT, edgetwin, living, until
+from test_fleet_live import TYPED
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -221,7 +222,12 @@ def a_user(words, live, recording, folder):
     assert done.returncode == 0, done.stderr
 
 
+def typed_with_a_fleet(words, live, recording, folder):
+    assert shlex.join(["edgetwin", *words]) in [shlex.join(shlex.split(command)) for command in TYPED]
+
+
 RUNS = {
+    "fleet": typed_with_a_fleet,  # test_fleet_live.py types them at a gateway of a fleet
     "demo": the_demo,
     "run": a_second_daemon,
     "watch": the_view,

@@ -21,7 +21,7 @@ from agent.control.deploy import state as states
 from agent.control.deploy.health import Vitals, worse
 from agent.control.deploy.manifest import TIME, File
 from agent.control.deploy.orders import Outcome, Place, Refused
-from agent.control.deploy.report import drift, report
+from agent.control.deploy.report import drift, models, report
 from agent.control.deploy.state import Deployment
 from agent.core.nouns import Answer, Event, Request
 from agent.runtime import clock, meters
@@ -51,6 +51,7 @@ class Fleet:
         self._refusal: Refused | None = None
         self._begun_ns = self._worse_ns = 0
         self._drift: list[dict[str, Any]] = []
+        self._models: dict[str, str] = {}
         self._noted: Mapping[str, Any] = {}
         self._looked_ns = 0
 
@@ -98,16 +99,19 @@ class Fleet:
             override = self.now.override
             if override is not None:
                 done = (*override.promoted, f"{request.do} {request.target}")
-                await self._keep(replace(self.now, override=replace(override, promoted=done)))
+                self.now = replace(self.now, override=replace(override, promoted=done))
+                try:
+                    await self._keep(self.now)
+                except OSError as error:
+                    log.warning("fleet: %s %s is kept with the next change: %s", request.do, request.target, error)
 
     async def run(
         self,
         vitals: Callable[[], Vitals],
         ask: Callable[[Request], Awaitable[Answer]],
         audit: Callable[[Event], None],
-        stop: anyio.Event,
     ) -> None:
-        """Take what lies in `incoming`; then turn until the daemon is to start again, which `stop` is told."""
+        """Take what lies in `incoming`; then turn until the daemon is to start again. OSError: the disk is full."""
         self._begun_ns = self._begun_ns or clock.now_ns()  # a run before this one may have met a full disk
         self._worse_ns = clock.now_ns()
         self._tell()
@@ -127,7 +131,6 @@ class Fleet:
             await anyio.sleep(0 if self.again else TURN_S)
         await self._told(audit)
         await self._note()
-        stop.set()
 
     async def _turn(self, vitals: Callable[[], Vitals]) -> str:
         """One look at what is tried, or at what is staged; the folder of what is to be checked now, if any."""
@@ -209,9 +212,10 @@ class Fleet:
             await self._keep(states.override_over(self.now, f"its time is over, {override.until}"))
 
     async def _look(self) -> None:
-        """For drift, now and then."""
+        """For drift, and for the models in force, now and then."""
         if not self._looked_ns or clock.now_ns() - self._looked_ns > DRIFT_S * 1e9:
             self._drift = await to_thread.run_sync(partial(drift, self._place, self.now))
+            self._models = await to_thread.run_sync(partial(models, self._place, self.now))
             self._looked_ns = clock.now_ns()
             self._tell()
 
@@ -222,8 +226,9 @@ class Fleet:
     async def _keep(self, after: Deployment) -> None:
         """Write it, believe it, say it."""
         await to_thread.run_sync(self._place.shelf.keep, after)
-        if after.state != self.now.state:
+        if (after.state, after.about) != (self.now.state, self.now.about):
             log.info("fleet: %s %s", after.state, after.reason)
+            self._refusal = None
         self.now = after
         self._looked_ns = 0
         self._tell()
@@ -238,7 +243,7 @@ class Fleet:
                 log.warning("fleet: the report cannot be written: %s", error)
 
     def _tell(self) -> None:
-        said = report(self._place, self.now, self._refusal, self.missing, self._drift)
+        said = report(self._place.gateway, self.now, self._refusal, self.missing, self._models, self._drift)
         for name in ("desired", "running"):
             meters.current().set(f"fleet/{name}", said[name] or 0)
         meters.current().set("fleet/drift", len(self._drift))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.control.deploy import starting
@@ -12,13 +12,18 @@ from agent.control.deploy.state import ABOUT, Deployment, version_of
 
 
 def report(
-    place: Place, now: Deployment, refusal: Refused | None, missing: Sequence[File], drift: Sequence[dict[str, Any]]
+    gateway: str,
+    now: Deployment,
+    refusal: Refused | None,
+    missing: Sequence[File],
+    models: Mapping[str, str],
+    drift: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     """A tree for JSON. state and reason are of the manifest whose first digits stand beside them; running is null while
     a file of the machine itself is in force."""
     good = now.running if now.trial else now.previous
     return {
-        "gateway": place.gateway,
+        "gateway": gateway,
         "managed": "fleet",
         "desired": now.desired or None,
         "running": version_of(now.in_force),
@@ -27,7 +32,7 @@ def report(
         "reason": str(refusal) if refusal else now.reason,
         "manifest": refusal.digest[:ABOUT] if refusal else now.about,
         "missing": [{"path": file.path, "sha256": file.sha256, "size": file.size} for file in missing],
-        "models": _models(place, now),
+        "models": dict(models),
         "drift": list(drift),
     }
 
@@ -46,8 +51,8 @@ def drift(place: Place, now: Deployment) -> list[dict[str, Any]]:
     return found
 
 
-def _models(place: Place, now: Deployment) -> dict[str, str]:
-    """Path and first digits of SHA-256 of the models in force."""
+def models(place: Place, now: Deployment) -> dict[str, str]:
+    """Path and first digits of SHA-256 of the models in force. Reads the disk."""
     try:
         files = place.shelf.manifest(now.in_force).files if now.in_force else ()
     except (OSError, ValueError):
