@@ -105,7 +105,10 @@ def test_files_that_are_missing_come_in_pieces_and_others_are_known_already(tmp_
     for number in (2, 0, 1):
         made.shelf.put_chunk(file, number, MODEL[number * CHUNK_BYTES : (number + 1) * CHUNK_BYTES])
     made.shelf.put_together(file)
+    said = report.report("hall-2", waiting.now, None, (), {}, ())
+    assert said["waiting"], "pieces stay at the broker, also after a start that knows of none that is missing"
     staged = offered(made, waiting.now, what, with_files=False).now
+    assert not staged.waiting
     assert (made.shelf.versions / staged.candidate / "m.onnx").read_bytes() == MODEL
     made.shelf.tidy(staged.folders)
     assert list((made.shelf.incoming / "files").iterdir()) == []

@@ -71,6 +71,7 @@ class Fleet:
         async with self._one:
             try:
                 outcome = await to_thread.run_sync(self._carried_out, request)
+                self.missing = outcome.missing if request.do == "apply" else self.missing
                 await self._keep(outcome.now)
             except Refused as why:
                 self._refusal = why if request.do == "apply" else self._refusal
@@ -78,8 +79,9 @@ class Fleet:
             except OSError as error:
                 return Answer(request.id, False, f"it cannot be kept: {error}")
             else:
-                self._refusal, self.missing = None, outcome.missing
+                self._refusal = None
                 answer = Answer(request.id, outcome.ok, outcome.text)
+            await self._look()  # whoever asks next finds the drift that this brought
             self._tell()
             await self._note()
             return answer

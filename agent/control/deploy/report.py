@@ -20,7 +20,7 @@ def report(
     drift: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     """A tree for JSON. state and reason are of the manifest whose first digits stand beside them; running is null while
-    a file of the machine itself is in force."""
+    a file of the machine itself is in force. waiting: for files, of which those are missing that are known to be."""
     good = now.running if now.trial else now.previous
     return {
         "gateway": gateway,
@@ -31,6 +31,7 @@ def report(
         "state": "refused" if refusal else now.state,
         "reason": str(refusal) if refusal else now.reason,
         "manifest": refusal.digest[:ABOUT] if refusal else now.about,
+        "waiting": now.waiting,
         "missing": [{"path": file.path, "sha256": file.sha256, "size": file.size} for file in missing],
         "models": dict(models),
         "drift": list(drift),

@@ -62,7 +62,7 @@ class _Reports:
             while self._waiting and not self.over:
                 report = self._waiting.popleft()
                 self.over = self._told(report)
-                if pieces and not report.get("missing"):
+                if pieces and not report.get("waiting"):
                     for topic, _ in pieces:
                         await link.publish(topic, b"", retain=True)
                     pieces = ()
