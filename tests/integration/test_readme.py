@@ -9,10 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 
 import numpy as np
+import psycopg
 import pytest
-from live import ROOT, edgetwin, living, until
+from live import ROOT, Process, edgetwin, living, until
+from postgres_rig import Postgres
 from test_fleet_live import TYPED
 
 README = (ROOT / "README.md").read_text()
@@ -26,8 +29,10 @@ pytestmark = pytest.mark.timeout(480)
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory):
-    with living(tmp_path_factory.mktemp("readme"), "plant", "plc1", "plc2", "broker", "agent") as rig:
+    folder = tmp_path_factory.mktemp("readme")
+    with ExitStack() as until_the_end, living(folder, "plant", "plc1", "plc2", "broker", "agent") as rig:
         until(rig.status, 20)
+        rig.until_the_end, rig.database = until_the_end, None
         yield rig
 
 
@@ -198,6 +203,50 @@ def closing_a_case(words, live, recording, folder):
     assert done.returncode == 0, done.stderr
 
 
+def of_the_journal(words, live, recording, folder):
+    swapped = [str(folder / w) if w == "rig.csv" else w for w in at_the_rig(live, words)]
+    until(lambda: (live.state_dir / "journal.db").exists(), 30)
+    done = edgetwin(*swapped)
+    nothing_yet = "rig.csv: 0 rows" in done.stderr  # raw history is written each minute
+    assert done.returncode == 0 or nothing_yet, done.stderr + done.stdout
+    if "rig.csv" in words and not nothing_yet:
+        assert (folder / "rig.csv").read_text().startswith("time,")
+
+
+def receiving(words, live, recording, folder):
+    """What this rig sends to its broker arrives in a database of our own; the commands after it look there."""
+    url, broker = database(live), f"mqtt://127.0.0.1:{live.ports.broker}"
+    swapped = [{"mqtt://127.0.0.1": broker, "postgresql:///plant": url}.get(w, w) for w in words]
+    if words[1] == "gaps":
+        if not received(url):
+            receiving(["ingest", "--broker", broker, "--database", url], live, recording, folder)
+        done = edgetwin(*swapped)
+        assert done.returncode in (0, 1), done.stderr  # 1: what was sent before the receiver came is missing
+        return
+    process = Process("ingest", (sys.executable, "-m", "agent.cli", *swapped), folder / "ingest.log").start()
+    try:
+        until(lambda: received(url), 90)
+    finally:
+        code = process.stop()
+    assert code == 0, process.text()
+
+
+def database(live):
+    """A PostgreSQL that lives as long as the rig."""
+    if live.database is None:
+        live.database = live.until_the_end.enter_context(Postgres())
+    return live.database.url()
+
+
+def received(url):
+    """How many summaries are in the tables."""
+    try:
+        with psycopg.connect(url) as db:
+            return db.execute("SELECT count(*) FROM edgetwin.summary").fetchone()[0]
+    except psycopg.Error:
+        return 0
+
+
 def at_the_machine(words, live, recording, folder):
     done = edgetwin(*at_the_rig(live, words), *its_ports(live))
     assert done.returncode == 0, done.stderr + done.stdout
@@ -246,6 +295,8 @@ RUNS = {
     "browse": at_the_machine,
     "trace": a_recording,
     "users add": a_user,
+    "store": of_the_journal,
+    "ingest": receiving,
 }
 
 

@@ -2,7 +2,7 @@
 
 Every record names itself by (gateway, class, epoch, seq), so that a receiver can drop what it already has. `clock`
 says how good the times are; unless it says synchronised, `boot` and `boot_ns` let a receiver place the record later.
-Its last member is `hash`: of two messages of one record with other hashes, the later one is the better one.
+Its last member is `hash`: of two messages of one record with other hashes, the one with the better clock stands.
 """
 
 from __future__ import annotations
