@@ -235,6 +235,12 @@ def stored(noun_entry):
                   noun_entry.body)  # fmt: skip
 
 
+def test_thingsboard_is_not_told_of_clocks():
+    config = mqtt.Config(host="localhost", format="thingsboard", user="token")
+    right = stored(record.clock(record.ClockRow(1, 10**18, "synchronised")))
+    assert profiles.FORMS["thingsboard"](config, "hall-2").record(right).outs == ()
+
+
 @pytest.mark.parametrize(("format_", "limit"), [("aws", 128 << 10), ("azure", 256 << 10)])
 def test_what_no_platform_takes_is_named_instead_of_lost(format_, limit):
     wide = tuple(f"group-{n // 50}/tag-{n}" for n in range(12_000))

@@ -27,6 +27,7 @@ from agent.sinks.mqtt import Config, payload
 from agent.sinks.mqtt.demands import THINGSBOARD_BYTES
 from agent.sinks.mqtt.form import Form, Heard, Out, Said
 from agent.sinks.mqtt.payload import json_of
+from agent.store.record import CLOCK
 
 CONNECT, ATTRIBUTES, TELEMETRY = "v1/gateway/connect", "v1/gateway/attributes", "v1/gateway/telemetry"
 OWN_ATTRIBUTES = "v1/devices/me/attributes"
@@ -80,6 +81,8 @@ def _attributes(catalogue: Catalogue, part: Part) -> dict[str, Any]:
 
 
 def _record(config: Config, gateway: str, record: Record) -> Said:
+    if record.kind == CLOCK:
+        return Said(())  # it places records by their boot, which these messages do not tell
     try:
         t_ns, values = _values(config, gateway, record)
     except wire.WireError as error:
