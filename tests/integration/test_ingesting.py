@@ -235,7 +235,7 @@ async def test_what_has_not_come_is_asked_for_again_from_the_command_line(tmp_pa
             at = "--broker", f"mqtt://127.0.0.1:{broker.port}"
             await until_rows(url, "SELECT gateway FROM edgetwin.gateway", [("gw1",)])
             said = await command("resend", *at)
-            assert "seq 1 to 5: 5 records of class event were sent again" in said.stdout, said
+            assert "seq 1 to 5: records of class event sent again: 5" in said.stdout, said
             await until_rows(url, "SELECT first, last, gone IS NOT NULL FROM edgetwin.gap", [(7, 19, True)])
             said = await command("gaps")
             assert (said.returncode, said.stdout.count("does not have it any more")) == (0, 1)
