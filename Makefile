@@ -24,7 +24,7 @@ demo: setup
 # One thread each: two cores are shared by three workers and the processes that they start.
 test: export OPENBLAS_NUM_THREADS = 1
 test: setup system
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # The few tests that take minutes of processor time each, and so are not in `make test`.
 slow: setup system
