@@ -99,57 +99,35 @@ def rules(
 
 
 def _journal(meter: str, side: str, message: str) -> Rule:
-    point = f"journal/{meter}"
-    return Rule(
-        id=f"journal.{meter}",
-        point=point,
-        kind="limit",
-        side=side,
-        limit=0.5,
-        category="event",
-        of=point,
-        message=message,
-    )
+    return _event(f"journal.{meter}", f"journal/{meter}", "limit", side, message)
 
 
 def _pushed_out(sink: str) -> Rule:
-    point = f"{sink}/{TAKEN_OVER}"
-    return Rule(
-        id=f"{sink}.{TAKEN_OVER}",
-        point=point,
-        kind="communication",
-        side="high",
-        limit=0.5,
-        category="event",
-        of=point,
-        message=f"{sink}: another client seems to use our client id; each id may be used once",
-    )
+    message = f"{sink}: another client seems to use our client id; each id may be used once"
+    return _event(f"{sink}.{TAKEN_OVER}", f"{sink}/{TAKEN_OVER}", "communication", "high", message)
 
 
 def _silent_source(source: str) -> Rule:
-    return Rule(
-        id=f"{source}.communication",
-        point=f"{source}/connected",
-        kind="communication",
-        side="low",
-        limit=0.5,
-        category="event",
-        of=f"{source}/connected",
-        message=f"{source} does not answer",
-    )
+    name, message = f"{source}.communication", f"{source} does not answer"
+    return _event(name, f"{source}/connected", "communication", "low", message)
 
 
 def _silent_unit(source: str, unit: str) -> Rule:
     """A unit that is left alone for longer than one lost answer takes."""
-    point = f"{source}/{unit}{UNIT_BREAKER}"
+    name, message = f"{source}.{unit}.communication", f"{source} {unit.replace('_', ' ')} does not answer"
+    return _event(name, f"{source}/{unit}{UNIT_BREAKER}", "communication", "high", message, UNIT_SILENT_S)
+
+
+def _event(name: str, point: str, kind: str, side: str, message: str, on_delay_s: float = 0.0) -> Rule:
+    """An event while a meter of ours that says yes or no stands on that side."""
     return Rule(
-        id=f"{source}.{unit}.communication",
+        id=name,
         point=point,
-        kind="communication",
-        side="high",
+        kind=kind,
+        side=side,
         limit=0.5,
-        on_delay_s=UNIT_SILENT_S,
+        on_delay_s=on_delay_s,
         category="event",
         of=point,
-        message=f"{source} {unit.replace('_', ' ')} does not answer",
+        message=message,
     )
