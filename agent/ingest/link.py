@@ -12,8 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from agent.ingest.options import Options
-from agent.runtime import clock
-from agent.sinks.mqtt import credentials, link
+from agent.sinks.mqtt import link
 from agent.sinks.mqtt.client import Client as Sending
 from agent.sinks.mqtt.client import told
 
@@ -92,27 +91,10 @@ async def connected(options: Options) -> AsyncIterator[Link]:
     """A connection in a session that the broker keeps. OSError: the broker or a file is not there."""
     config = options.broker
     host, port = config.places[0]
-    client = _Client(
-        host,
-        port,
-        identifier=config.client_id,
-        username=config.user,
-        password=credentials.password(config, clock.wall_ns() // 1_000_000_000),
-        protocol=link.VERSIONS[config.version],
-        **_session(config.version),
-        keepalive_s=config.keepalive_s,
-        timeout=config.acknowledge_timeout_s,
-        tls_context=credentials.tls(config),
-        logger=link.log.getChild("paho"),
-    )
+    client = _Client(host, port, identifier=config.client_id, **_session(config.version), **link.options(config))
     client.pending_calls_threshold = MOST
-    try:
-        async with client:
-            yield Link(client, config.acknowledge_timeout_s)
-    except aiomqtt.MqttError as error:
-        raise told(error) from error
-    finally:
-        client.hang_up()
+    async with link.opened(client):
+        yield Link(client, config.acknowledge_timeout_s)
 
 
 def filters(options: Options) -> list[str]:

@@ -119,23 +119,37 @@ async def connected(
         host,
         port,
         identifier=client_id,
-        username=credentials.user(config),
-        password=credentials.password(config, clock.wall_ns() // 1_000_000_000),
-        protocol=VERSIONS[config.version],
         **_session(config, lasting),
-        keepalive_s=config.keepalive_s,
-        timeout=config.acknowledge_timeout_s,
+        **options(config),
         max_inflight_messages=config.max_in_flight,
-        tls_context=credentials.tls(config),
         will=None if will is None else aiomqtt.Will(will.topic, will.payload, AT_LEAST_ONCE, will.retain),
-        logger=log.getChild("paho"),
     )
     client.pending_calls_threshold = 2 * config.max_in_flight
     if not lasting and config.version == "5":
         client.parting_with_will()
+    async with opened(client):
+        yield Link(client, config.acknowledge_timeout_s)
+
+
+def options(config: Config) -> dict[str, Any]:
+    """Of a client: how the broker knows us, how we it, and how long we wait. LinkError: a file cannot be used."""
+    return {
+        "username": credentials.user(config),
+        "password": credentials.password(config, clock.wall_ns() // 1_000_000_000),
+        "protocol": VERSIONS[config.version],
+        "keepalive_s": config.keepalive_s,
+        "timeout": config.acknowledge_timeout_s,
+        "tls_context": credentials.tls(config),
+        "logger": log.getChild("paho"),
+    }
+
+
+@asynccontextmanager
+async def opened(client: Client) -> AsyncIterator[None]:
+    """While a client is connected. ConnectionError: it is not, or no longer; what is left of it is closed."""
     try:
         async with client:
-            yield Link(client, config.acknowledge_timeout_s)
+            yield
     except aiomqtt.MqttError as error:
         raise told(error) from error
     finally:
