@@ -98,13 +98,9 @@ class Journal:
             wanted = tuple(n for n, (first, *_) in self._cursors.items() if class_ in first.classes)
             self._writer.queue.want(class_, wanted)
 
-    async def acknowledge(self, name: str, records: Sequence[Record]) -> None:
+    def acknowledge(self, name: str, records: Sequence[Record]) -> None:
         """Say that destination `name` has these for good. Kept in memory until it is written: of events within a
         second, of others with the next commit."""
-        self.acknowledged(name, records)
-
-    def acknowledged(self, name: str, records: Sequence[Record]) -> None:
-        """The same, for those who cannot await."""
         self._writer.queue.acknowledge(acks_of(name, list(records)))
 
     def pending(self, name: str) -> int:
@@ -291,13 +287,9 @@ class Cursor:
                 raise StopAsyncIteration
             await news.wait()
 
-    async def acknowledge(self, records: Sequence[Record]) -> None:
+    def acknowledge(self, records: Sequence[Record]) -> None:
         """Say that the destination has these for good."""
-        self.acknowledged(records)
-
-    def acknowledged(self, records: Sequence[Record]) -> None:
-        """The same, for those who cannot await."""
-        self._journal.acknowledged(self.name, records)
+        self._journal.acknowledge(self.name, records)
         self._out -= len(records)
         self._see_whether_done()
 

@@ -34,7 +34,7 @@ async def main(path, number):
                 journal.put(Entry(EVENT, "tank", "event", clock.now_ns(), b"%d" % number))
             await journal.flush()
             print(number, flush=True)
-            await cursor.acknowledge(await anext(cursor))
+            cursor.acknowledge(await anext(cursor))
 
 anyio.run(main, Path(sys.argv[1]), int(sys.argv[2]))
 """

@@ -44,7 +44,7 @@ async def lived(path, steps):
     async def sink(cursor):
         async for some in cursor:
             got.extend(some)
-            await cursor.acknowledge(some)
+            cursor.acknowledge(some)
 
     async with anyio.create_task_group() as group:
         group.start_soon(records.run)

@@ -90,7 +90,7 @@ async def test_only_what_was_not_acknowledged_is_given_to_the_next_cursor(path):
         for n in range(10):
             records.put(entry(body=b"%d" % n))
         got = await take(cursor, 10)
-        await cursor.acknowledge([r for r in got if r.seq % 2])
+        cursor.acknowledge([r for r in got if r.seq % 2])
         again = await take(records.cursor("mqtt", (EVENT,)), 5)  # at once: nothing of it is written yet
         assert [r.seq for r in again] == [2, 4, 6, 8, 10]
         assert [r.seq for r in await take(records.cursor("other", (EVENT,)), 10)] == list(range(1, 11))
@@ -103,7 +103,7 @@ async def test_what_is_stored_and_what_comes_are_read_side_by_side(path):
         for class_ in (SUMMARY, EVENT, SUMMARY, EVENT):
             journal.put(entry(class_))
         await journal.flush()
-        await journal.acknowledge("mqtt", (await take(journal.cursor("mqtt", (EVENT,)), 1))[:1])
+        journal.acknowledge("mqtt", (await take(journal.cursor("mqtt", (EVENT,)), 1))[:1])
         stored, new = journal.halves("mqtt", (EVENT, SUMMARY))
         for class_ in (SUMMARY, EVENT):
             journal.put(entry(class_, b"new"))
@@ -114,7 +114,7 @@ async def test_what_is_stored_and_what_comes_are_read_side_by_side(path):
         with pytest.raises(StopAsyncIteration), anyio.fail_after(5):
             await anext(stored)
         assert not stored.done
-        await stored.acknowledge(old)
+        stored.acknowledge(old)
         assert stored.done
         assert not new.done
 
@@ -123,7 +123,7 @@ async def test_a_cursor_over_what_is_stored_ends_where_its_last_record_is_not_gi
     async with running(path) as journal:
         journal.put(entry(EVENT))
         await journal.flush()
-        await journal.acknowledge("mqtt", await take(journal.cursor("mqtt", (EVENT,)), 1))
+        journal.acknowledge("mqtt", await take(journal.cursor("mqtt", (EVENT,)), 1))
         stored, _ = journal.halves("mqtt", (EVENT, SUMMARY))
         with pytest.raises(StopAsyncIteration), anyio.fail_after(5):
             await anext(stored)
@@ -158,7 +158,7 @@ async def test_draining_ends_cursors_after_all_is_read_and_acknowledged(path):
     async def sink(cursor):
         async for got in cursor:
             await anyio.sleep(0.01)
-            await cursor.acknowledge(got)
+            cursor.acknowledge(got)
             acknowledged.extend(got)
 
     records = Journal.open(path, CAP, 10.0)
@@ -383,7 +383,7 @@ async def test_acknowledgements_of_summaries_count_at_once_and_are_written_with_
     async with running(path, flush_s=1000) as records:
         cursor = records.cursor("mqtt", (EVENT, SUMMARY))
         records.put(entry(SUMMARY))
-        await cursor.acknowledge(await take(cursor, 1))
+        cursor.acknowledge(await take(cursor, 1))
         commits = records._writer.counts.commits
         with anyio.fail_after(10):
             while records.pending("mqtt") or not records._pending:

@@ -57,7 +57,7 @@ class Around:
                     await self._passed(record, wished.after_s)
                     span_ns = round(wished.before_s * 1e9), round(wished.after_s * 1e9)
                     await self.send(record.asset, record.wall_ns - span_ns[0], record.wall_ns + span_ns[1])
-                await cursor.acknowledge([record])
+                cursor.acknowledge([record])
 
     async def send(self, asset: str, start_ns: int, end_ns: int) -> None:
         """Send the blocks of a window that this connection did not send lately."""

@@ -122,7 +122,7 @@ class Sending:
             if self._unconfirmed is not None and not done:
                 self._unconfirmed.failed(record)
         if self._unconfirmed is None:
-            await cursor.acknowledge([record])
+            cursor.acknowledge([record])
             counters.add(f"{self._config.id}/acknowledged")
 
     async def _paced(self, size: float) -> None:
@@ -141,7 +141,7 @@ class Sending:
             log.warning("%s: %s: %s", self._config.id, topic, error)
             return
         for sent in confirmed:
-            sent.cursor.acknowledged([sent.record])
+            sent.cursor.acknowledge([sent.record])
         meters.current().add(f"{self._config.id}/acknowledged", len(confirmed))
         self._wake()
 
@@ -163,7 +163,7 @@ class Sending:
             return None
         sent = self._unconfirmed.gone(stub) if record is None and self._unconfirmed is not None else None
         if sent is not None:  # given up by retention, which has left a gap record
-            sent.cursor.acknowledged([stub])
+            sent.cursor.acknowledge([stub])
             self._wake()
         return record
 

@@ -89,7 +89,7 @@ class History:
     async def _sure(self, cursor: Cursor, records: Sequence[Record]) -> None:
         """What was handed over has come to the broker: so these need not be told again."""
         await self.node.link.there_and_back()
-        await cursor.acknowledge(records)
+        cursor.acknowledge(records)
         meters.current().add(f"{self.config.id}/acknowledged", len(records))
 
     async def _readings(self, record: Record, history_s: float) -> list[Reading]:
